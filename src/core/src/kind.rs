@@ -12,7 +12,8 @@ use crate::element::{Effect, Element};
 pub struct Refusal {
     /// What is wrong, in one line.
     pub message: String,
-    /// The field of the spec it is about (`spec.` left out), when there is one: `selector`, `pinned[2]`.
+    /// The field of the spec it is about (`spec.` left out), when there is one: `selector`, `capabilities[2].tools`;
+    /// an entry of a set by its text: `pinned[web-1]`.
     pub field: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
@@ -42,7 +43,7 @@ pub struct Reference {
     pub kind: &'static str,
     /// The name as it stands in the spec.
     pub name: String,
-    /// Where it stands in the spec: `pinned[2]`, `selector`.
+    /// Where it stands in the spec, as in [`Refusal::field`].
     pub field: String,
 }
 

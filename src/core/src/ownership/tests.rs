@@ -1,0 +1,2 @@
+//! tests come with the kinds
+
