@@ -98,6 +98,8 @@ mod tests {
         let edges = [("web", "db"), ("web", "secret"), ("db", "secret"), ("web", "elsewhere"), ("web", "db")];
         let nodes = ["z", "web", "a", "db", "secret", "a"];
         assert_eq!(phases(&nodes, &edges).unwrap(), [vec!["z", "a", "secret"], vec!["db"], vec!["web"]]);
+        let crossed = [("w1", "d2"), ("w2", "d1")];
+        assert_eq!(phases(&["w1", "w2", "d1", "d2"], &crossed).unwrap(), [["d1", "d2"], ["w1", "w2"]]);
         assert_eq!(phases::<u8>(&[], &[]).unwrap(), Vec::<Vec<u8>>::new());
     }
 
