@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for element in [Element::field("selector"), Element::entry("tags", "prod"), Element::entry("labels", "a[b]")] {
+        for element in
+            [Element::field("selector"), Element::entry("tags", "prod"), Element::entry("labels", "a[b]")]
+        {
             assert_eq!(element.to_string().parse::<Element>().unwrap(), element);
         }
         assert!("".parse::<Element>().is_err());

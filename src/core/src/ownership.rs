@@ -14,8 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Effect, Element, Kind, Meta, Owner, Refusal};
 
 mod planner;
-#[cfg(test)]
-mod tests;
 
 use planner::{Mode, Planner};
 
@@ -175,8 +173,11 @@ pub fn plan_delete<K: Kind>(have: Option<&Stored<K::Observed>>) -> Result<Plan<K
 
 /// The part of `stored` that `owner` owns, as a spec and metadata; `None` when it owns nothing of it.
 /// What the kind can't do without stays in the spec.
-pub fn project<K: Kind>(stored: &Stored<K::Observed>, owner: &Owner) -> Result<Option<(K::Spec, Meta)>, Refusal> {
-    let owned = |element: &Element| stored.owners.get(element).is_some_and(|owners| owners.contains(owner));
+pub fn project<K: Kind>(
+    stored: &Stored<K::Observed>,
+    owner: &Owner,
+) -> Result<Option<(K::Spec, Meta)>, Refusal> {
+    let is_mine = |element: &Element| stored.owners.get(element).is_some_and(|owners| owners.contains(owner));
     if !stored.owners.values().any(|owners| owners.contains(owner)) {
         return Ok(None);
     }
@@ -186,12 +187,12 @@ pub fn project<K: Kind>(stored: &Stored<K::Observed>, owner: &Owner) -> Result<O
         part = K::replay(part, &change);
     }
     for change in K::diff(Some(&K::export(&stored.spec)), part.as_ref())? {
-        if K::touches(&change).is_none_or(|(element, _)| owned(&element)) {
+        if K::touches(&change).is_none_or(|(element, _)| is_mine(&element)) {
             part = K::replay(part, &change);
         }
     }
     let mut meta = stored.meta.clone();
-    meta.labels.retain(|key, _| owned(&meta_element(true, key)));
-    meta.annotations.retain(|key, _| owned(&meta_element(false, key)));
+    meta.labels.retain(|key, _| is_mine(&meta_element(true, key)));
+    meta.annotations.retain(|key, _| is_mine(&meta_element(false, key)));
     Ok(Some((part.as_ref().map_or(bare, K::export), meta)))
 }

@@ -99,15 +99,19 @@ impl Kind for EdgeGroup {
                 Ok(EdgeGroupSpec { selector: selector.clone(), pinned: UniqueSet::default() })
             }
             (Some(have), EdgeGroupEdit::Create(selector)) if have.selector == *selector => Ok(have.clone()),
-            (Some(have), EdgeGroupEdit::Create(_)) => {
-                Err(Refusal::at("selector", format!("the group exists with the selector `{}`", have.selector))
-                    .help("remove it first with `aegis edge group rm`, or change it with `aegis apply`"))
-            }
+            (Some(have), EdgeGroupEdit::Create(_)) => Err(Refusal::at(
+                "selector",
+                format!("the group exists with the selector `{}`", have.selector),
+            )
+            .help("remove it first with `aegis edge group rm`, or change it with `aegis apply`")),
             (None, EdgeGroupEdit::SetPinned { .. }) => Err(Refusal::new("the group doesn't exist")
                 .help("create it with `aegis edge group create NAME --selector EXPR`")),
             (Some(have), EdgeGroupEdit::SetPinned { add, remove }) => {
                 if let Some(both) = add.intersection(remove).next() {
-                    return Err(Refusal::at("pinned", format!("'{both}' is both to be added and to be removed")));
+                    return Err(Refusal::at(
+                        "pinned",
+                        format!("'{both}' is both to be added and to be removed"),
+                    ));
                 }
                 let mut spec = have.clone();
                 spec.pinned.0.extend(add.iter().cloned());
@@ -117,7 +121,10 @@ impl Kind for EdgeGroup {
         }
     }
 
-    fn diff(want: Option<&EdgeGroupSpec>, have: Option<&EdgeGroupSpec>) -> Result<Vec<EdgeGroupChange>, Refusal> {
+    fn diff(
+        want: Option<&EdgeGroupSpec>,
+        have: Option<&EdgeGroupSpec>,
+    ) -> Result<Vec<EdgeGroupChange>, Refusal> {
         let Some(want) = want else {
             return Ok(have.map(|_| EdgeGroupChange::Delete).into_iter().collect());
         };
@@ -134,7 +141,6 @@ impl Kind for EdgeGroup {
 
     fn replay(have: Option<EdgeGroupSpec>, change: &EdgeGroupChange) -> Option<EdgeGroupSpec> {
         match (have, change) {
-            (_, EdgeGroupChange::Delete) => None,
             (have, EdgeGroupChange::Selector(_, selector)) => Some(EdgeGroupSpec {
                 selector: selector.clone(),
                 pinned: have.map(|h| h.pinned).unwrap_or_default(),
@@ -147,8 +153,10 @@ impl Kind for EdgeGroup {
                 have.pinned.0.remove(node);
                 Some(have)
             }
-            // A plan for a new group begins with its selector.
-            (None, EdgeGroupChange::Pin(_) | EdgeGroupChange::Unpin(_)) => None,
+            // A plan for a new group begins with its selector: there is no pin without a group.
+            (_, EdgeGroupChange::Delete) | (None, EdgeGroupChange::Pin(_) | EdgeGroupChange::Unpin(_)) => {
+                None
+            }
         }
     }
 
@@ -196,7 +204,8 @@ impl Kind for EdgeGroup {
                 Reference { kind: EdgeNode::NAME, name: name.to_owned(), field: field.to_owned() };
             if known { None } else { resolve(&reference) }
         };
-        spec.pinned = spec.pinned.iter().map(|node| id(node, "pinned").unwrap_or_else(|| node.clone())).collect();
+        spec.pinned =
+            spec.pinned.iter().map(|node| id(node, "pinned").unwrap_or_else(|| node.clone())).collect();
         if let Target::Node(node) = &spec.selector
             && let Some(found) = id(node, "selector")
         {

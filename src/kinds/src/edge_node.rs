@@ -29,7 +29,8 @@ pub struct EdgeNodeSpec {
     pub drain: Option<bool>,
 }
 
-/// The kind.
+/// The kind. An enrolled host is always there to be seen, be it with an empty spec; a host that isn't enrolled can't be
+/// declared, which the plan says before it comes to steps.
 #[derive(Debug)]
 pub struct EdgeNode;
 
@@ -86,7 +87,9 @@ impl Kind for EdgeNode {
         }
         match spec.display_name.as_deref().map(|name| name.chars().count()) {
             Some(0) => Err(Refusal::at("displayName", "displayName is empty").help("leave it out instead")),
-            Some(n) if n > 128 => Err(Refusal::at("displayName", format!("displayName has {n} characters, 128 is the most"))),
+            Some(n) if n > 128 => {
+                Err(Refusal::at("displayName", format!("displayName has {n} characters, 128 is the most")))
+            }
             _ => Ok(()),
         }
     }
@@ -103,7 +106,10 @@ impl Kind for EdgeNode {
         Ok(spec)
     }
 
-    fn diff(want: Option<&EdgeNodeSpec>, have: Option<&EdgeNodeSpec>) -> Result<Vec<EdgeNodeChange>, Refusal> {
+    fn diff(
+        want: Option<&EdgeNodeSpec>,
+        have: Option<&EdgeNodeSpec>,
+    ) -> Result<Vec<EdgeNodeChange>, Refusal> {
         let nothing = EdgeNodeSpec::default();
         let (want, have) = (want.unwrap_or(&nothing), have.unwrap_or(&nothing));
         let mut steps: Vec<_> =

@@ -13,7 +13,9 @@ mod table;
 
 pub use edge_group::{EdgeGroup, EdgeGroupEdit, EdgeGroupSpec};
 pub use edge_node::{EdgeNode, EdgeNodeEdit, EdgeNodeSpec};
-pub use erased::{AnyPlan, Line, Next, PlanError, check_stored, export, plan_declared, plan_delete, plan_edit, project};
+pub use erased::{
+    AnyPlan, Line, Next, PlanError, check_stored, export, plan_declared, plan_delete, plan_edit, project,
+};
 pub use quantity::{ByteSize, InvalidQuantity, Rate};
 pub use security_context::{Capability, SecurityContext, SecurityContextSpec};
 pub use set::UniqueSet;

@@ -80,7 +80,8 @@ fn is_tool_pattern(text: &str) -> bool {
     text == "*"
         || (!stem.is_empty()
             && stem.split('.').all(|part| {
-                !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                !part.is_empty()
+                    && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
             }))
 }
 
@@ -145,9 +146,11 @@ impl Kind for SecurityContext {
         Ok(steps)
     }
 
-    fn replay(have: Option<SecurityContextSpec>, change: &SecurityContextChange) -> Option<SecurityContextSpec> {
+    fn replay(
+        have: Option<SecurityContextSpec>,
+        change: &SecurityContextChange,
+    ) -> Option<SecurityContextSpec> {
         match (have, change) {
-            (_, SecurityContextChange::Delete) => None,
             (have, SecurityContextChange::Capabilities(_, capabilities)) => Some(SecurityContextSpec {
                 capabilities: capabilities.clone(),
                 deny: have.map(|h| h.deny).unwrap_or_default(),
@@ -160,8 +163,9 @@ impl Kind for SecurityContext {
                 have.deny.0.remove(tool);
                 Some(have)
             }
-            // A plan for a new context begins with its capabilities.
-            (None, SecurityContextChange::Deny(_) | SecurityContextChange::Allow(_)) => None,
+            // A plan for a new context begins with its capabilities: there is no denial without a context.
+            (_, SecurityContextChange::Delete)
+            | (None, SecurityContextChange::Deny(_) | SecurityContextChange::Allow(_)) => None,
         }
     }
 

@@ -145,7 +145,9 @@ mod tests {
     fn no_two_kinds_share_a_name() {
         let mut names: Vec<String> = KINDS
             .iter()
-            .flat_map(|i| std::iter::once(i.name.to_lowercase()).chain(i.aliases.iter().map(ToString::to_string)))
+            .flat_map(|i| {
+                std::iter::once(i.name.to_lowercase()).chain(i.aliases.iter().map(ToString::to_string))
+            })
             .collect();
         let count = names.len();
         names.sort();

@@ -1,2 +1,0 @@
-//! tests come with the kinds
-
