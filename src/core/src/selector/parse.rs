@@ -21,7 +21,9 @@ impl FromStr for Target {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        Parser::new(text)?.target()
+        let target = Parser::new(text)?.target()?;
+        // The canonical form may be a little longer (`tags=a,b`, `arch=arm64`), and it must be readable again.
+        if target.to_string().len() > MAX_LENGTH { Err(too_long(0..text.len())) } else { Ok(target) }
     }
 }
 
@@ -38,6 +40,11 @@ impl FromStr for Selector {
             }
         }
     }
+}
+
+fn too_long(span: Range<usize>) -> ParseError {
+    ParseError::new(span, format!("the expression is longer than {MAX_LENGTH} bytes"))
+        .help("leave out a part of it")
 }
 
 /// A part of the input together with where it stands.
@@ -83,8 +90,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self, ParseError> {
         if text.len() > MAX_LENGTH {
-            let message = format!("the expression is longer than {MAX_LENGTH} bytes");
-            return Err(ParseError::new(MAX_LENGTH..text.len(), message).help("save a part of it as a group"));
+            return Err(too_long(text.floor_char_boundary(MAX_LENGTH)..text.len()));
         }
         let words = words(text)?;
         match words.get(MAX_FRAGMENTS) {
@@ -92,7 +98,7 @@ impl<'a> Parser<'a> {
                 Err(ParseError::new(0..text.len(), "the expression is empty").help(FORMS))
             }
             Some(word) => Err(ParseError::new(word.span(), format!("more than {MAX_FRAGMENTS} conditions"))
-                .help("save a part of them as a group")),
+                .help("leave out a part of them")),
             None => Ok(Self { words }),
         }
     }
@@ -192,7 +198,9 @@ fn fragment(word: Word<'_>) -> Result<Fragment, ParseError> {
         "tags" => tags(value).map(Fragment::Tags),
         other => {
             let help = match nearest(other, KEYS) {
-                _ if other == "group" => format!("did you mean 'group:{}'?", value.text.escape_debug()),
+                _ if other == "group" => {
+                    format!("did you mean {}?", quoted(&format!("group:{}", value.text)))
+                }
                 Some(near) => format!("did you mean '{near}'?"),
                 None => format!("the keys are {}", KEYS.join(", ")),
             };

@@ -178,6 +178,14 @@ fn length_and_number_are_bounded() {
     assert!(long.parse::<Target>().is_ok());
     let error = format!("{long}aé").parse::<Target>().unwrap_err();
     assert!(error.to_string().contains("longer than 4096 bytes"), "{error}");
+    let error = format!("tags=é{}é", "a".repeat(MAX_LENGTH - 8)).parse::<Target>().unwrap_err();
+    assert_eq!(error.span.start, MAX_LENGTH - 1, "the second é lies across the limit");
+    let grows = format!("tags=a,{}", "b".repeat(MAX_LENGTH - 7));
+    let error = grows.parse::<Target>().unwrap_err();
+    assert!(
+        error.to_string().contains("longer than 4096 bytes"),
+        "its canonical form couldn't be read again"
+    );
 }
 
 #[test]

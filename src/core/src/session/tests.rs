@@ -299,7 +299,8 @@ proptest! {
             let before = daemon.state();
             let closes = matches!(
                 (input, before),
-                (Input::DialFailed, DaemonState::Dialing) | (Input::StreamEnded, _) if before != DaemonState::Dialing || input == Input::DialFailed
+                (Input::DialFailed, DaemonState::Dialing)
+                    | (Input::StreamEnded, DaemonState::Live | DaemonState::Draining)
             );
             open &= !closes;
             for action in daemon.on(input, now, MIDDLE) {
