@@ -1,0 +1,10 @@
+//! The edge daemon: how a host joins a fleet, holds its one stream open, and leaves.
+
+pub mod bootstrap;
+pub mod capabilities;
+pub mod clock;
+pub mod config;
+pub mod enroll;
+pub mod exit;
+pub mod proxy;
+pub mod state;
