@@ -19,7 +19,7 @@ pub struct ChallengeRequest {
     pub public_key: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub nonce: ::prost::bytes::Bytes,
-    /// Ed25519 by the node key over "aegis-edge-enroll" || len(tokens bytes) || token || nonce || public key.
+    /// Ed25519 by the node key over "aegis-edge-enroll" || length of the token (u32 be) || token || nonce || public key.
     #[prost(bytes = "bytes", tag = "3")]
     pub signature: ::prost::bytes::Bytes,
     #[prost(string, tag = "4")]
@@ -74,9 +74,10 @@ pub struct Capabilities {
     pub version: ::prost::alloc::string::String,
 }
 /// The outer envelope, in both directions alike. The signature covers, each length-prefixed (u32, big endian):
-/// kind, sender, stream_id, sequence (u64 be), time_ms (u64 be), body.
+/// "aegis-envelope-v1", kind, sender, stream_id, sequence (u64 be), time_ms (u64 be), body.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Envelope {
+    /// of the body: hello, heartbeat, welcome …
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
     /// node id, or "controller:" and the key id

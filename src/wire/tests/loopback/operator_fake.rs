@@ -1,0 +1,268 @@
+//! An operators' service that gives back what it got, where that can be seen.
+
+use std::sync::{Mutex, PoisonError};
+
+use aegis_core::{NodeId, ObjectKey, Outcome, Owner, Revision, TenantId, outcome::Summary};
+use aegis_wire::{
+    ApiError,
+    operator::{
+        AuditCheck, AuditEvent, AuditOutcome, Bearer, BeginPlan, Changes, CreateEnrollmentToken,
+        CreateUserToken, EnrollmentToken, FinishPlan, History, HistoryChange, HistoryEntry, ListAudit,
+        ListHistory, ListNodes, ListObjects, Node, NodeStatus, Object, ObjectWrite, OperatorService,
+        PlanNumber, Resolution, ShutdownNode, SkipReason, Skipped, Tenant, UserToken, WhoAmI, Write,
+        WriteError, WriteRefusal, WriteResult,
+    },
+    token::Role,
+};
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use jiff::Timestamp;
+
+type Reply<T> = Result<T, ApiError>;
+
+pub fn tenant() -> TenantId {
+    TenantId::new("default").unwrap()
+}
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+pub fn group(name: &str) -> ObjectKey {
+    ObjectKey::new("EdgeGroup", name)
+}
+
+pub fn node(number: u8) -> Node {
+    Node {
+        node_id: NodeId::of_public_key(&[number; 32]),
+        name: format!("web-{number}"),
+        status: NodeStatus::Connected,
+        connected: true,
+        os: "linux".into(),
+        arch: "x86_64".into(),
+        tags: vec!["prod".into()],
+        labels: [("region".to_owned(), "eu".to_owned())].into(),
+        since: at(0),
+        last_heartbeat_at: (number > 1).then(|| at(30)),
+        enrolled_at: at(-60),
+        local_tools: vec!["docker".into()],
+        display_name: (number > 1).then(|| "Web".to_owned()),
+        tenant: tenant(),
+        version: "0.1.0".into(),
+        key_fingerprint: "SHA256:abc".into(),
+        hostname: "host".into(),
+    }
+}
+
+pub fn entry() -> HistoryEntry {
+    let mut summary = Summary::default();
+    summary.add_many(Outcome::Created, 2);
+    HistoryEntry {
+        revision: PlanNumber(7),
+        started_at: at(0),
+        finished_at: None,
+        subject: "ann".into(),
+        owner: Owner::new("fleet").unwrap(),
+        source: "apply -f fleet.yaml".into(),
+        summary,
+    }
+}
+
+pub fn event(sequence: u64) -> AuditEvent {
+    AuditEvent {
+        sequence,
+        time: at(1),
+        subject: "ann".into(),
+        tenant: "default".into(),
+        action: "apply".into(),
+        object: "EdgeGroup/web".into(),
+        outcome: AuditOutcome::Refused,
+        detail: String::new(),
+        hash: "00".into(),
+    }
+}
+
+/// Remembers the sizes of the batches that came.
+#[derive(Default)]
+pub struct Desk {
+    batches: Mutex<Vec<usize>>,
+}
+
+fn check(bearer: &Bearer) -> Reply<()> {
+    match bearer.token() {
+        "good" => Ok(()),
+        "weak" => {
+            Err(ApiError::permission_denied(format!("{} needs the role {}", bearer.method(), bearer.role())))
+        }
+        _ => Err(ApiError::unauthenticated("unknown token")),
+    }
+}
+
+impl OperatorService for Desk {
+    async fn who_am_i(&self, bearer: Bearer) -> Reply<WhoAmI> {
+        check(&bearer)?;
+        Ok(WhoAmI {
+            subject: "ann".into(),
+            tenant: bearer.tenant().cloned().unwrap_or_else(tenant),
+            role: Role::Operator,
+            controller_scope: true,
+            expires_at: at(60),
+            version: "0.1.0".into(),
+        })
+    }
+
+    async fn list_nodes(&self, bearer: Bearer, which: ListNodes) -> Reply<Vec<Node>> {
+        check(&bearer)?;
+        let fits = |node: &Node| {
+            which.tags.iter().all(|tag| node.tags.contains(tag))
+                && which.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+                && (node.connected || !which.connected)
+        };
+        Ok((0..200).map(node).filter(fits).collect())
+    }
+
+    async fn resolve_target(&self, bearer: Bearer, target: String) -> Reply<Resolution> {
+        check(&bearer)?;
+        let skipped = Skipped { node_id: node(2).node_id, name: target, reason: SkipReason::Draining };
+        Ok(Resolution { nodes: vec![node(1)], skipped: vec![skipped] })
+    }
+
+    async fn list_objects(&self, bearer: Bearer, which: ListObjects) -> Reply<Vec<Object>> {
+        check(&bearer)?;
+        let named = |kind: &String| Object {
+            key: ObjectKey::new(kind.clone(), which.name.clone().unwrap_or_default()),
+            revision: Revision(3),
+            body: Bytes::from_static(b"{\"spec\":{}}"),
+        };
+        Ok(which.kinds.iter().map(named).collect())
+    }
+
+    async fn get_object(&self, bearer: Bearer, key: ObjectKey) -> Reply<Object> {
+        check(&bearer)?;
+        if key.name == "gone" {
+            return Err(ApiError::not_found(format!("{key} not found")));
+        }
+        Ok(Object { key, revision: Revision(0), body: Bytes::new() })
+    }
+
+    async fn list_changes(&self, bearer: Bearer, since: Revision) -> Reply<Changes> {
+        check(&bearer)?;
+        Ok(Changes { revision: Revision(since.0 + 1), complete: true, keys: vec![group("web")] })
+    }
+
+    async fn list_inventory(&self, bearer: Bearer, owner: Owner) -> Reply<Vec<ObjectKey>> {
+        check(&bearer)?;
+        Ok(vec![group(owner.as_str())])
+    }
+
+    async fn list_history(&self, bearer: Bearer, which: ListHistory) -> Reply<Vec<HistoryEntry>> {
+        check(&bearer)?;
+        let entry = HistoryEntry { owner: which.owner.unwrap_or_else(Owner::cli), ..entry() };
+        Ok(vec![entry; usize::try_from(which.limit.unwrap_or(1)).unwrap()])
+    }
+
+    async fn get_history(&self, bearer: Bearer, plan: PlanNumber) -> Reply<History> {
+        check(&bearer)?;
+        let change = HistoryChange {
+            key: group("web"),
+            outcome: Outcome::Created,
+            steps: vec!["+ selector".into()],
+            before: Bytes::new(),
+        };
+        Ok(History { entry: HistoryEntry { revision: plan, ..entry() }, changes: vec![change] })
+    }
+
+    async fn begin_plan(&self, bearer: Bearer, plan: BeginPlan) -> Reply<PlanNumber> {
+        check(&bearer)?;
+        Ok(PlanNumber(plan.owns.len() as u64))
+    }
+
+    async fn write_objects(
+        &self,
+        bearer: Bearer,
+        _: PlanNumber,
+        writes: Vec<ObjectWrite>,
+    ) -> Reply<Vec<WriteResult>> {
+        check(&bearer)?;
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).push(writes.len());
+        let result = |write: ObjectWrite| match write.write {
+            Write::Put(_) => Ok(Revision(write.base.0 + 1)),
+            Write::Delete => Err(WriteError { refusal: WriteRefusal::Stale, message: write.key.to_string() }),
+        };
+        Ok(writes.into_iter().map(result).collect())
+    }
+
+    async fn finish_plan(&self, bearer: Bearer, plan: FinishPlan) -> Reply<()> {
+        check(&bearer)?;
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert_eq!(plan.summary.count(Outcome::Created), 2);
+        Err(ApiError::conflict(format!("{} {:?}", plan.forgets.len(), batches)))
+    }
+
+    async fn revoke_node(&self, bearer: Bearer, name: String) -> Reply<Node> {
+        check(&bearer)?;
+        Ok(Node { name, status: NodeStatus::Revoked, connected: false, ..node(1) })
+    }
+
+    async fn shutdown_node(&self, bearer: Bearer, which: ShutdownNode) -> Reply<Node> {
+        check(&bearer)?;
+        Ok(Node { name: which.node, display_name: Some(which.reason), ..node(1) })
+    }
+
+    async fn create_enrollment_token(
+        &self,
+        bearer: Bearer,
+        wish: CreateEnrollmentToken,
+    ) -> Reply<EnrollmentToken> {
+        check(&bearer)?;
+        Ok(EnrollmentToken {
+            token: wish.label,
+            expires_at: at(i64::try_from(wish.ttl_seconds.unwrap_or(900)).unwrap()),
+            controller_endpoint: "relay.example:443".parse().unwrap(),
+            command_hint: "aegis edge enroll …".into(),
+            tenant: wish.tenant.unwrap_or_else(tenant),
+        })
+    }
+
+    async fn create_user_token(&self, bearer: Bearer, wish: CreateUserToken) -> Reply<UserToken> {
+        check(&bearer)?;
+        Ok(UserToken {
+            token: "token".into(),
+            expires_at: at(i64::try_from(wish.ttl_seconds.unwrap_or(60)).unwrap()),
+            tenant: wish.tenant.unwrap_or_else(tenant),
+            role: wish.role,
+            subject: wish.subject.unwrap_or_else(|| "somebody".into()),
+        })
+    }
+
+    async fn create_tenant(&self, bearer: Bearer, tenant: TenantId) -> Reply<Tenant> {
+        check(&bearer)?;
+        Ok(Tenant { tenant, created_at: at(0), nodes: 0 })
+    }
+
+    async fn list_tenants(&self, bearer: Bearer) -> Reply<Vec<Tenant>> {
+        check(&bearer)?;
+        Ok(vec![Tenant { tenant: tenant(), created_at: at(0), nodes: 4 }])
+    }
+
+    async fn list_audit(
+        &self,
+        bearer: Bearer,
+        which: ListAudit,
+    ) -> Reply<BoxStream<'static, Reply<AuditEvent>>> {
+        check(&bearer)?;
+        let from = which.after + 1;
+        Ok(stream::iter((from..from + which.limit.unwrap_or(1)).map(|sequence| Ok(event(sequence)))).boxed())
+    }
+
+    async fn verify_audit(&self, bearer: Bearer) -> Reply<AuditCheck> {
+        check(&bearer)?;
+        Ok(AuditCheck { events: 9, intact: false, broken_at: Some(4), head: "ff".into() })
+    }
+
+    async fn backup(&self, bearer: Bearer) -> Reply<BoxStream<'static, Reply<Bytes>>> {
+        check(&bearer)?;
+        let end = Err(ApiError::internal("the disk is full"));
+        Ok(stream::iter([Ok(Bytes::from(vec![7; 1 << 20])), Ok(Bytes::from_static(b"end")), end]).boxed())
+    }
+}
