@@ -207,4 +207,11 @@ mod tests {
         assert!(!is_proven(&ChallengeRequest { public_key: other.public(), ..request.clone() }));
         assert!(!is_proven(&ChallengeRequest { signature: prove(&other, "token", &[9; 32]), ..request }));
     }
+
+    #[test]
+    fn the_proof_is_laid_out_as_the_proto_file_says() {
+        let key = SigningKey::from_seed(&[1; 32]).public();
+        let expected = [b"aegis-edge-enroll\0\0\0\x03tok".as_slice(), &[9; 32], key.as_bytes()].concat();
+        assert_eq!(proof_bytes("tok", &[9; 32], &key), expected);
+    }
 }

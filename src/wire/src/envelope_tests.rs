@@ -191,3 +191,20 @@ fn bytes_and_back() {
     assert_eq!(read, Unverified::from(envelope));
     assert!(Unverified::from_bytes(Bytes::from_static(&[0xff])).is_err());
 }
+
+/// Other versions must be able to check what this one signs: the layout is a contract.
+#[test]
+fn the_signed_bytes_are_laid_out_as_the_proto_file_says() {
+    let envelope = proto::Envelope {
+        kind: "ack".into(),
+        sender: "n".into(),
+        stream_id: "st".into(),
+        sequence: 1,
+        time_ms: 2,
+        body: Bytes::from_static(b"xyz"),
+        signature: Bytes::new(),
+    };
+    let expected: &[u8] = b"\0\0\0\x11aegis-envelope-v1\0\0\0\x03ack\0\0\0\x01n\0\0\0\x02st\
+        \0\0\0\x08\0\0\0\0\0\0\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x02\0\0\0\x03xyz";
+    assert_eq!(signed_bytes(&envelope), expected);
+}

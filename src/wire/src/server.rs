@@ -38,8 +38,8 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(10);
 /// How often HTTP/2 asks whether the other side is still there, and how long it waits for the answer.
 const KEEPALIVE_EVERY: Duration = Duration::from_mins(1);
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(20);
-/// Streams a connection may have at once. A daemon has one, the CLI a few, a relay thousands.
-const MAX_STREAMS: u32 = 100_000;
+/// Streams a connection may have at once. A daemon has one, the CLI a few, a relay ten thousand.
+const MAX_STREAMS: u32 = 16_384;
 /// HTTP/2 windows, in bytes.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;

@@ -5,6 +5,7 @@
 mod controller;
 mod operator;
 mod operator_fake;
+mod simulated;
 mod stream;
 mod trust;
 
@@ -21,6 +22,17 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use controller::Controller;
 use operator_fake::Desk;
 
+/// Certificates are checked by rustls against the system's clock, so they are made by it too.
+#[allow(clippy::disallowed_methods, reason = "rustls reads the same clock")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// A CA that nobody has seen before.
+fn authority() -> Authority {
+    Authority::generate("test CA", now()).unwrap()
+}
+
 /// A server that runs.
 struct Running {
     endpoint: Endpoint,
@@ -32,8 +44,7 @@ struct Running {
 impl Running {
     /// Over TLS, with a certificate for `names`.
     async fn start(names: &[&str]) -> Self {
-        let now = jiff::Timestamp::now();
-        let authority = Authority::generate("test CA", now).unwrap();
+        let (authority, now) = (authority(), now());
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let issued = authority.issue(&names, now).unwrap();
         let identity = ServerIdentity::from_pem(&issued.chain_pem, &issued.key_pem).unwrap();
@@ -42,7 +53,7 @@ impl Running {
     }
 
     async fn plaintext() -> Self {
-        let unused = Authority::generate("unused CA", jiff::Timestamp::now()).unwrap().fingerprint();
+        let unused = authority().fingerprint();
         Self::serve(None, unused).await
     }
 

@@ -6,11 +6,10 @@ use aegis_wire::{
     ApiError, Code, Endpoint,
     dial::{self, Dialer, Dialing, TcpDialer},
     operator::OperatorClient,
-    tls::Authority,
 };
 use tokio::{io::AsyncWriteExt, net::TcpListener, net::TcpStream};
 
-use crate::Running;
+use crate::{Running, authority};
 
 async fn refusal(endpoint: &Endpoint, server: &Running) -> ApiError {
     dial::connect(endpoint, &server.pin, Arc::new(TcpDialer)).await.unwrap_err()
@@ -19,7 +18,7 @@ async fn refusal(endpoint: &Endpoint, server: &Running) -> ApiError {
 #[tokio::test]
 async fn another_ca_is_an_untrusted_server() {
     let mut server = Running::start(&["127.0.0.1"]).await;
-    server.pin = Authority::generate("other CA", jiff::Timestamp::now()).unwrap().fingerprint();
+    server.pin = authority().fingerprint();
     let error = refusal(&server.endpoint, &server).await;
     assert_eq!(error.code, Code::UntrustedServer, "{error}");
     let words = format!("{} isn't the pinned controller: its certificates don't come from", server.endpoint);
@@ -71,7 +70,7 @@ impl Dialer for Silence {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_given_up_in_time() {
-    let pin = Authority::generate("CA", jiff::Timestamp::now()).unwrap().fingerprint();
+    let pin = authority().fingerprint();
     let endpoint = Endpoint::new("127.0.0.1", 1).unwrap();
     let begin = tokio::time::Instant::now();
     let error = dial::connect(&endpoint, &pin, Arc::new(Silence)).await.unwrap_err();
