@@ -7,4 +7,5 @@ pub mod config;
 pub mod enroll;
 pub mod exit;
 pub mod proxy;
+pub mod run;
 pub mod state;

@@ -1,0 +1,85 @@
+//! `aegis edge run`: the daemon.
+//!
+//! `aegis_core::session::Daemon` decides when to dial, what to send and when to end; this module does it. Everything
+//! runs on one thread, and the only thing that wakes an idle daemon is its heartbeat.
+
+mod commands;
+mod daemon;
+mod error;
+mod identity;
+mod link;
+mod reporter;
+mod session;
+mod signals;
+mod watch;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+pub use error::RunError;
+pub use identity::Identity;
+pub use link::{Connection, GrpcTransport, Incoming, Transport};
+pub use signals::{Control, signals};
+
+use crate::{
+    capabilities::Host,
+    clock::{Clock, Random},
+    config::{self, EdgeConfig},
+    enroll::DialerFor,
+    state::{DaemonLock, StateDir, enforce_modes},
+};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Where the daemon's files are.
+    pub state: StateDir,
+    /// Whether changes of the config file are noticed at once; without it, only when [`Control::Reload`] comes.
+    pub watch: bool,
+}
+
+/// What the daemon needs from outside.
+pub struct RunDeps {
+    /// The wall clock; monotonic time is tokio's.
+    pub clock: Arc<dyn Clock>,
+    /// Stream ids and the spread of reconnects.
+    pub random: Arc<dyn Random>,
+    /// The way to the controller: see [`crate::proxy::dialer_for`].
+    pub dialer: Arc<DialerFor>,
+    /// What this machine is; asked again at every reload.
+    pub host: Box<dyn Fn() -> Host + Send>,
+    /// What the host wants of the daemon: see [`signals`].
+    pub control: mpsc::Receiver<Control>,
+}
+
+/// Runs the daemon until it is told to end (`Ok`) or can't go on.
+pub async fn run(options: RunOptions, deps: RunDeps) -> Result<(), RunError> {
+    let (config, _lock) = prepare(&options.state)?;
+    let endpoint = config.endpoint.clone().ok_or(RunError::Incomplete("endpoint"))?;
+    let pin = match (config.plaintext, config.ca_fingerprint) {
+        (true, _) => {
+            tracing::warn!(%endpoint, "the stream isn't encrypted: the config says plaintext");
+            None
+        }
+        (false, Some(pin)) => Some(pin),
+        (false, None) => return Err(RunError::Incomplete("caFingerprint")),
+    };
+    let transport = GrpcTransport { dialer: (deps.dialer)(&endpoint)?, endpoint, pin };
+    daemon::run(options, deps, config, Arc::new(transport)).await
+}
+
+/// Takes the lock, repairs modes, reads the config.
+fn prepare(state: &StateDir) -> Result<(EdgeConfig, DaemonLock), RunError> {
+    let config = config::load(state.config())?;
+    let lock = DaemonLock::take(state)?;
+    for fix in enforce_modes(state)? {
+        tracing::warn!("{fix}; repaired");
+    }
+    Ok((config, lock))
+}
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
