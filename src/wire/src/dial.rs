@@ -156,7 +156,6 @@ async fn open(
         .map_err(|error| ApiError::invalid(format!("{endpoint}: {error}")))?
         .http2_keep_alive_interval(KEEPALIVE_EVERY)
         .keep_alive_timeout(KEEPALIVE_WITHIN)
-        .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let target = endpoint.clone();
