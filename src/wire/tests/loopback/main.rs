@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod controller;
+mod listener;
 mod operator;
 mod operator_fake;
 mod simulated;

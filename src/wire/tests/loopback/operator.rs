@@ -111,11 +111,13 @@ async fn a_plan_is_carried_out_in_batches() {
     assert_eq!((&results[0], &results[1099]), (&Ok(Revision(1)), &Ok(Revision(1100))));
     let refused = results[700].as_ref().unwrap_err();
     assert_eq!((refused.refusal, refused.message.as_str()), (WriteRefusal::Stale, "EdgeGroup/g700"));
+    let error = caller.write_objects(PlanNumber(0), (0..3).map(write).collect()).await.unwrap_err();
+    assert_eq!(error.message, "the answer has an unreadable write result: 2 for 3 writes");
     let mut summary = Summary::default();
     summary.add_many(Outcome::Created, 2);
     let error =
         caller.finish_plan(FinishPlan { plan, forgets: vec![group("c")], summary }).await.unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (Code::Conflict, "1 [500, 500, 100]"));
+    assert_eq!((error.code, error.message.as_str()), (Code::Conflict, "1 [500, 500, 100, 3]"));
 }
 
 #[tokio::test]

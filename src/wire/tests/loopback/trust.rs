@@ -1,21 +1,18 @@
 //! Who is trusted, and what a caller gets to hear when nobody is.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use aegis_wire::{
     ApiError, Code, Endpoint,
     dial::{self, Dialer, Dialing, TcpDialer},
     operator::OperatorClient,
-    server::{self, Services},
-    tls::{ServerIdentity, TlsConfig},
 };
-use futures::{Stream, StreamExt, stream};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
 };
 
-use crate::{Running, authority, controller::Controller, now, operator_fake::Desk};
+use crate::{Running, authority};
 
 async fn refusal(endpoint: &Endpoint, server: &Running) -> ApiError {
     dial::connect(endpoint, &server.pin, Arc::new(TcpDialer)).await.unwrap_err()
@@ -133,27 +130,4 @@ async fn a_server_that_goes_away_is_unavailable() {
     let error = client.who_am_i().await.unwrap_err();
     assert_eq!(error.code, Code::Unavailable, "{error}");
     assert!(error.message.contains(&endpoint.to_string()), "{error}");
-}
-
-/// Nobody connects any more, but the listener stays.
-fn only(
-    near: tokio::io::DuplexStream,
-) -> impl Stream<Item = io::Result<(tokio::io::DuplexStream, SocketAddr)>> + Send {
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    stream::iter([Ok((near, peer))]).chain(stream::pending())
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_never_shakes_hands_is_sent_away() {
-    let (near, mut far) = tokio::io::duplex(64 * 1024);
-    let (authority, controller) = (authority(), Arc::new(Controller));
-    let issued = authority.issue(&["127.0.0.1".to_owned()], now()).unwrap();
-    let tls = TlsConfig::new(ServerIdentity::from_pem(&issued.chain_pem, &issued.key_pem).unwrap()).unwrap();
-    let services =
-        Services { enrollment: controller.clone(), edge: controller, operator: Arc::new(Desk::default()) };
-    tokio::spawn(server::serve(only(near), Some(tls), services, std::future::pending()));
-    let begin = tokio::time::Instant::now();
-    let read = tokio::time::timeout(Duration::from_mins(5), far.read_u8()).await.expect("it is closed");
-    assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    assert_eq!(begin.elapsed().as_secs(), 10);
 }
