@@ -28,8 +28,8 @@ pub trait Bus<M: Send + 'static>: Send + Sync + 'static {
     fn register(&self, node: &NodeId) -> Registration<M>;
     /// Hands `message` to the node's stream. Nothing is queued for one that is away.
     fn send(&self, node: &NodeId, message: M) -> Result<(), NotRouted>;
-    /// Whether a stream of this node ends somewhere.
-    fn is_routed(&self, node: &NodeId) -> bool;
+    /// Ends the node's route, and with it the channel of its stream, however full it is.
+    fn evict(&self, node: &NodeId);
 }
 
 type Routes<M> = Mutex<HashMap<NodeId, (u64, mpsc::Sender<M>)>>;
@@ -57,15 +57,13 @@ pub struct Registration<M> {
 }
 
 impl<M> Registration<M> {
-    /// The next message. `None`: another stream of the node has replaced this one.
+    /// The next message. `None`: another stream of the node has replaced this one, or the node was evicted.
     pub async fn next(&mut self) -> Option<M> {
         self.receiver.recv().await
     }
-    /// Whether this is still the stream to which the node's messages go.
-    pub fn is_current(&self) -> bool {
-        self.routes.upgrade().is_some_and(|routes| {
-            lock(&routes).get(&self.node).is_some_and(|(generation, _)| *generation == self.generation)
-        })
+    /// Rises with every registration, so that of two streams of a node the later has the higher.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 }
 
@@ -95,8 +93,8 @@ impl<M: Send + 'static> Bus<M> for LocalBus<M> {
             mpsc::error::TrySendError::Closed(_) => NotRouted::Absent,
         })
     }
-    fn is_routed(&self, node: &NodeId) -> bool {
-        lock(&self.routes).contains_key(node)
+    fn evict(&self, node: &NodeId) {
+        lock(&self.routes).remove(node);
     }
 }
 
@@ -122,14 +120,27 @@ mod tests {
         assert_eq!(first.next().await, Some("a"));
         let mut second = bus.register(&node(1));
         assert_eq!(first.next().await, None, "the first learns that it was replaced");
-        assert!(!first.is_current());
+        assert!(second.generation() > first.generation());
         drop(first);
-        assert!(second.is_current());
         bus.send(&node(1), "b").unwrap();
         assert_eq!(second.next().await, Some("b"));
         drop(second);
         assert_eq!(bus.send(&node(1), "c"), Err(NotRouted::Absent));
-        assert!(!bus.is_routed(&node(1)));
+    }
+
+    #[tokio::test]
+    async fn an_evicted_stream_ends_even_when_its_channel_is_full() {
+        let bus = LocalBus::default();
+        let mut stream = bus.register(&node(1));
+        for _ in 0..QUEUE {
+            bus.send(&node(1), ()).unwrap();
+        }
+        bus.evict(&node(1));
+        let mut received = 0;
+        while stream.next().await.is_some() {
+            received += 1;
+        }
+        assert_eq!(received, QUEUE);
     }
 
     #[test]

@@ -1,0 +1,77 @@
+//! Where things are in the store. The tenant stands in the key, so that what belongs to another tenant is simply
+//! not there.
+
+use aegis_core::{NodeId, ObjectKey, Owner, TenantId};
+
+/// The log of everything that happened.
+pub(crate) const AUDIT: &str = "audit";
+/// Every node of every tenant.
+pub(crate) const NODES: &str = "node/";
+/// When every node was last seen.
+pub(crate) const LIVES: &str = "live/";
+/// Every tenant.
+pub(crate) const TENANTS: &str = "tenant/";
+/// Every declared object of every tenant.
+pub(crate) const OBJECTS: &str = "obj/";
+
+pub(crate) fn tenant(tenant: &TenantId) -> String {
+    format!("{TENANTS}{tenant}")
+}
+/// A node's identity. Not under its tenant: an id that exists can't be taken in another one.
+pub(crate) fn node(id: &NodeId) -> String {
+    format!("{NODES}{id}")
+}
+pub(crate) fn live(id: &NodeId) -> String {
+    format!("{LIVES}{id}")
+}
+/// Everything called `name` in the tenant.
+pub(crate) fn names(tenant: &TenantId, name: &str) -> String {
+    format!("name/{tenant}/{name}/")
+}
+pub(crate) fn name(tenant: &TenantId, name: &str, id: &NodeId) -> String {
+    format!("name/{tenant}/{name}/{id}")
+}
+/// Keeps two enrolments at once from getting the same name out of their token's label.
+pub(crate) fn label(tenant: &TenantId, label: &str) -> String {
+    format!("label/{tenant}/{label}")
+}
+pub(crate) fn jti(jti: &str) -> String {
+    format!("jti/{jti}")
+}
+pub(crate) fn objects(tenant: &TenantId) -> String {
+    format!("{OBJECTS}{tenant}/")
+}
+pub(crate) fn objects_of_kind(tenant: &TenantId, kind: &str) -> String {
+    format!("{OBJECTS}{tenant}/{kind}/")
+}
+pub(crate) fn object(tenant: &TenantId, key: &ObjectKey) -> String {
+    format!("{OBJECTS}{tenant}/{}/{}", key.kind, key.name)
+}
+pub(crate) fn inventory(tenant: &TenantId, owner: &Owner) -> String {
+    format!("inv/{tenant}/{owner}/")
+}
+pub(crate) fn inventory_row(tenant: &TenantId, owner: &Owner, key: &ObjectKey) -> String {
+    format!("inv/{tenant}/{owner}/{}/{}", key.kind, key.name)
+}
+/// The number of the tenant's last plan.
+pub(crate) fn last_plan(tenant: &TenantId) -> String {
+    format!("plans/{tenant}")
+}
+pub(crate) fn history(tenant: &TenantId) -> String {
+    format!("hist/{tenant}/")
+}
+pub(crate) fn plan(tenant: &TenantId, plan: u64) -> String {
+    format!("hist/{tenant}/{plan:020}")
+}
+pub(crate) fn plan_changes(tenant: &TenantId, plan: u64) -> String {
+    format!("histchg/{tenant}/{plan:020}/")
+}
+pub(crate) fn plan_change(tenant: &TenantId, plan: u64, key: &ObjectKey) -> String {
+    format!("histchg/{tenant}/{plan:020}/{}/{}", key.kind, key.name)
+}
+
+/// The object of what follows a prefix: `EdgeGroup/web`.
+pub(crate) fn object_of(rest: &str) -> Option<ObjectKey> {
+    let (kind, name) = rest.split_once('/')?;
+    Some(ObjectKey::new(kind.to_owned(), name))
+}

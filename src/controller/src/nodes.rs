@@ -1,0 +1,185 @@
+//! Who is enrolled. A node's record is written when it enrols, when its capabilities change, and when it is revoked;
+//! never for a heartbeat.
+
+use std::collections::BTreeMap;
+
+use aegis_core::{NodeId, ObjectKey, Revision, TenantId};
+use aegis_kinds::EdgeNodeSpec;
+use aegis_store::{Batch, CommitError, Order, Store, StoreError};
+use aegis_wire::{ApiError, PublicKey, edge::Capabilities};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::keyspace;
+
+/// Whether a node may connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    Enrolled,
+    /// For good: its token and key are refused.
+    Revoked,
+}
+
+/// A node's identity, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub id: NodeId,
+    /// Never changes.
+    pub tenant: TenantId,
+    pub public_key: PublicKey,
+    /// In listings: from the enrolment token's label, or the host's own name.
+    pub name: String,
+    /// Whether the name is reserved for this node, because it came from a label.
+    pub labelled: bool,
+    pub capabilities: Capabilities,
+    pub standing: Standing,
+    /// The id of the node token that enrolment gave.
+    pub jti: String,
+    pub enrolled_at_ms: i64,
+    /// 0: never.
+    pub revoked_at_ms: i64,
+}
+
+impl Node {
+    pub fn is_revoked(&self) -> bool {
+        self.standing == Standing::Revoked
+    }
+    /// The key of what is declared about it.
+    pub fn object(&self) -> ObjectKey {
+        ObjectKey::new("EdgeNode", self.id.as_str())
+    }
+}
+
+/// A JSON value of the store. What can't be read is damaged, and said to be.
+pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(value)
+        .map_err(|error| StoreError::Engine(format!("'{key}' can't be read: {error}")))
+}
+
+/// As JSON, for the store.
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
+    // Records are strings, numbers, lists and string-keyed maps: they always have a JSON form.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// The node `id`, of whatever tenant.
+pub(crate) fn get(store: &dyn Store, id: &NodeId) -> Result<Option<(Node, Revision)>, StoreError> {
+    let Some(entry) = store.get(&keyspace::node(id))? else { return Ok(None) };
+    Ok(Some((read(&entry.key, &entry.value)?, entry.revision)))
+}
+
+/// Every node of the tenant, in the order of the ids.
+pub(crate) fn of_tenant(store: &dyn Store, tenant: &TenantId) -> Result<Vec<Node>, StoreError> {
+    with_prefix(store, tenant, keyspace::NODES)
+}
+
+fn with_prefix(store: &dyn Store, tenant: &TenantId, prefix: &str) -> Result<Vec<Node>, StoreError> {
+    let mut nodes = Vec::new();
+    let mut damaged = None;
+    store.scan(prefix, Order::Rising, &mut |key, value, _| {
+        match read::<Node>(key, value) {
+            Ok(node) if node.tenant == *tenant => nodes.push(node),
+            Ok(_) => {}
+            Err(error) => damaged = Some(error),
+        }
+        damaged.is_none()
+    })?;
+    damaged.map_or(Ok(nodes), Err)
+}
+
+/// The node of the tenant that `reference` names: an id, a unique prefix of one, or a unique name.
+pub(crate) fn find(store: &dyn Store, tenant: &TenantId, reference: &str) -> Result<Node, ApiError> {
+    let by_id = if NodeId::is_prefix(reference) {
+        with_prefix(store, tenant, &format!("{}{reference}", keyspace::NODES)).map_err(crate::failed)?
+    } else {
+        Vec::new()
+    };
+    let mut found = if by_id.is_empty() { by_name(store, tenant, reference)? } else { by_id };
+    // A host that was set up anew has a new id and its old name: the revoked one steps back.
+    if found.len() > 1 && found.iter().any(|node| !node.is_revoked()) {
+        found.retain(|node| !node.is_revoked());
+    }
+    match (found.pop(), found.as_slice()) {
+        (None, _) => Err(unknown(reference)),
+        (Some(node), []) => Ok(node),
+        (Some(last), others) => {
+            let candidates: Vec<String> =
+                others.iter().chain([&last]).map(|node| format!("{} ({})", node.id, node.name)).collect();
+            Err(ApiError::invalid(format!("'{reference}' is ambiguous: {}", candidates.join(", ")))
+                .hint("give the node's whole id"))
+        }
+    }
+}
+
+/// The answer for a node that doesn't exist and for one of another tenant.
+pub(crate) fn unknown(reference: &str) -> ApiError {
+    ApiError::not_found(format!("node '{reference}' not found")).hint("aegis edge ls")
+}
+
+fn by_name(store: &dyn Store, tenant: &TenantId, name: &str) -> Result<Vec<Node>, ApiError> {
+    if name.is_empty() || name.contains('/') {
+        return Ok(Vec::new());
+    }
+    let prefix = keyspace::names(tenant, name);
+    let mut nodes = Vec::new();
+    for entry in store.list(&prefix).map_err(crate::failed)? {
+        let id = NodeId::new(&entry.key[prefix.len()..]).map_err(crate::failed)?;
+        if let Some((node, _)) = get(store, &id).map_err(crate::failed)? {
+            nodes.push(node);
+        }
+    }
+    Ok(nodes)
+}
+
+/// What is declared about a node: its tags, its name for people, whether it drains. Nothing is, at first.
+pub(crate) fn declared(store: &dyn Store, node: &Node) -> Result<EdgeNodeSpec, StoreError> {
+    let key = keyspace::object(&node.tenant, &node.object());
+    match store.get(&key)? {
+        Some(entry) => Ok(read::<Body>(&key, &entry.value)?.spec),
+        None => Ok(EdgeNodeSpec::default()),
+    }
+}
+
+/// What is declared about every node of the tenant.
+pub(crate) fn all_declared(
+    store: &dyn Store,
+    tenant: &TenantId,
+) -> Result<BTreeMap<String, EdgeNodeSpec>, StoreError> {
+    let prefix = keyspace::objects_of_kind(tenant, "EdgeNode");
+    let entries = store.list(&prefix)?;
+    entries
+        .iter()
+        .map(|entry| Ok((entry.key[prefix.len()..].to_owned(), read::<Body>(&entry.key, &entry.value)?.spec)))
+        .collect()
+}
+
+/// The part of a stored object that concerns the controller; labels and owners are the plans' business.
+#[derive(Deserialize)]
+struct Body {
+    spec: EdgeNodeSpec,
+}
+
+/// Changes a node's record by `change` until no other writer came in between; `also` adds to the same commit.
+/// `None`: `change` found nothing to change, or there is no such node.
+pub(crate) async fn update(
+    store: &dyn Store,
+    id: &NodeId,
+    change: impl Fn(&mut Node) -> bool,
+    also: impl Fn(&Node, &mut Batch),
+) -> Result<Option<Node>, StoreError> {
+    loop {
+        let Some((mut node, revision)) = get(store, id)? else { return Ok(None) };
+        if !change(&mut node) {
+            return Ok(None);
+        }
+        let key = keyspace::node(id);
+        let mut batch = Batch::new();
+        batch.check(&key, revision).put(&key, json(&node));
+        also(&node, &mut batch);
+        match store.commit(batch).await {
+            Ok(_) => return Ok(Some(node)),
+            Err(CommitError::Stale { .. }) => {}
+            Err(CommitError::Store(error)) => return Err(error),
+        }
+    }
+}

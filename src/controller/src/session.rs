@@ -1,0 +1,320 @@
+//! One daemon's stream. It is driven by being polled for the next command, so it needs neither a task nor a timer of
+//! its own: with ten thousand of them that is what counts.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use aegis_core::{
+    NodeId, TenantId,
+    session::{
+        EndReason, HEARTBEAT_EVERY, HELLO_WITHIN, Inbound, NodeStream, Outbound, StreamInput, StreamState,
+    },
+};
+use aegis_store::{Batch, Registration};
+use aegis_wire::{
+    ApiError, Envelope, PublicKey, Unverified,
+    edge::{Capabilities, Command, Event},
+    envelope::{OpenError, Route, open, seal},
+};
+use futures::{Stream, StreamExt};
+
+use crate::{
+    greeting::{self, Greeted},
+    nodes,
+    state::{Controller, Order},
+};
+
+/// A stream, from its opening to its end.
+pub(crate) struct Session<S> {
+    controller: Arc<Controller>,
+    peer: SocketAddr,
+    incoming: S,
+    machine: NodeStream,
+    outbox: VecDeque<Envelope>,
+    /// There once Hello was accepted.
+    link: Option<Link>,
+    ended: bool,
+}
+
+/// The verified part of a stream.
+pub(crate) struct Link {
+    pub node: NodeId,
+    pub tenant: TenantId,
+    pub key: PublicKey,
+    pub inbound: Inbound,
+    pub outbound: Outbound,
+    pub route: Registration<Order>,
+    /// When the node token ends, in seconds since 1970. A stream doesn't outlive it.
+    pub token_ends: i64,
+    /// What the daemon was told last.
+    pub drain: bool,
+}
+
+/// Why a stream ends, and what the daemon is told.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// As the state machine says.
+    Reason(EndReason),
+    /// The other side's connection is gone.
+    Gone(String),
+    /// An envelope broke a rule.
+    Envelope(OpenError),
+    /// Hello wasn't accepted; nothing was connected.
+    Refused(ApiError),
+    /// Nor was this one. Which rule it broke is for the audit log: the other side gets one answer for a node that
+    /// isn't there, a key that isn't its key, and a token that isn't its token.
+    NotAccepted(&'static str),
+    /// The node token has ended and wasn't renewed.
+    TokenEnded,
+    /// The store failed.
+    Failed(String),
+}
+
+enum Step {
+    Order(Option<Order>),
+    Event(Option<Result<Unverified, ApiError>>),
+}
+
+impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
+    pub fn new(controller: Arc<Controller>, peer: SocketAddr, incoming: S) -> Self {
+        let machine = NodeStream::new(controller.uptime());
+        Self { controller, peer, incoming, machine, outbox: VecDeque::new(), link: None, ended: false }
+    }
+
+    /// The commands for the daemon. The last item of a stream that the controller ends is the reason.
+    pub fn into_commands(self) -> impl Stream<Item = Result<Envelope, ApiError>> + Send {
+        futures::stream::unfold(self, |mut session| async move {
+            let command = session.next().await?;
+            Some((command, session))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<Envelope, ApiError>> {
+        loop {
+            if let Some(envelope) = self.outbox.pop_front() {
+                return Some(Ok(envelope));
+            }
+            if self.ended {
+                return None;
+            }
+            let result = if self.link.is_none() { self.greet().await } else { self.step().await };
+            if let Err(end) = result {
+                self.ended = true;
+                self.leave(&end);
+                return end.into_error().map(Err);
+            }
+        }
+    }
+
+    /// Waits for Hello and answers it.
+    async fn greet(&mut self) -> Result<(), End> {
+        let first = match tokio::time::timeout(HELLO_WITHIN, self.incoming.next()).await {
+            Err(_) => return Err(End::Reason(EndReason::NoHello)),
+            Ok(None) => return Err(End::Reason(EndReason::Closed)),
+            Ok(Some(Err(error))) => return Err(End::Gone(error.message)),
+            Ok(Some(Ok(first))) => first,
+        };
+        let Greeted { link, welcome } = greeting::greet(&self.controller, self.peer, first).await?;
+        let link = self.link.insert(link);
+        self.outbox.push_back(link.seal(&self.controller, &welcome)?);
+        self.advance(StreamInput::Hello)
+    }
+
+    /// Waits for the next thing to happen and deals with it.
+    async fn step(&mut self) -> Result<(), End> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let step = tokio::select! {
+            biased;
+            order = link.route.next() => Step::Order(order),
+            event = self.incoming.next() => Step::Event(event),
+        };
+        match step {
+            Step::Order(order) => self.obey(order),
+            Step::Event(None) => Err(End::Reason(EndReason::Closed)),
+            Step::Event(Some(Err(error))) => Err(End::Gone(error.message)),
+            Step::Event(Some(Ok(unverified))) => self.hear(unverified).await,
+        }
+    }
+
+    fn obey(&mut self, order: Option<Order>) -> Result<(), End> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        match order {
+            Some(Order::Tick) => self.advance(StreamInput::Tick),
+            Some(Order::Stopping) => self.advance(StreamInput::Stopping),
+            Some(Order::Shutdown(reason)) => {
+                let command = Command::Shutdown { reason: reason.into() };
+                self.outbox.push_back(link.seal(&self.controller, &command)?);
+                Ok(())
+            }
+            Some(Order::Refresh) => {
+                let Some((node, _)) = nodes::get(&*self.controller.store, &link.node)? else { return Ok(()) };
+                let drain = nodes::declared(&*self.controller.store, &node)?.drain.unwrap_or(false);
+                if drain != link.drain {
+                    link.drain = drain;
+                    self.outbox.push_back(link.seal(&self.controller, &Command::Drain { enabled: drain })?);
+                }
+                Ok(())
+            }
+            None => {
+                let node = nodes::get(&*self.controller.store, &link.node)?;
+                let revoked = node.is_none_or(|(node, _)| node.is_revoked());
+                self.advance(if revoked { StreamInput::Revoked } else { StreamInput::Replaced })
+            }
+        }
+    }
+
+    async fn hear(&mut self, unverified: Unverified) -> Result<(), End> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let now_ms = self.controller.clock.now_ms();
+        let event =
+            open::<Event>(unverified, &link.key, &mut link.inbound, now_ms).map_err(End::Envelope)?.body;
+        if now_ms.div_euclid(1000) >= link.token_ends {
+            return Err(End::TokenEnded);
+        }
+        let heard = self.controller.uptime();
+        self.controller.live.hear(&link.node, heard);
+        let answer = match event {
+            Event::Hello { .. } => return self.advance(StreamInput::Hello),
+            Event::Heartbeat { draining, .. } => {
+                self.controller.live.heartbeat(&link.node, now_ms, draining);
+                Some(Command::HeartbeatAck)
+            }
+            Event::CapabilityUpdate(capabilities) => {
+                update_capabilities(&self.controller, &link.node, &capabilities).await?;
+                None
+            }
+            Event::Ack { sequence } => {
+                tracing::debug!(node = %link.node, sequence, "acknowledged");
+                None
+            }
+            Event::TokenRequest => {
+                let Some((node, _)) = nodes::get(&*self.controller.store, &link.node)? else { return Ok(()) };
+                let minted =
+                    self.controller.mint_node_token(&node).map_err(|error| End::Failed(error.to_string()))?;
+                link.token_ends = minted.claims.exp;
+                Some(Command::NodeToken { token: minted.token })
+            }
+        };
+        if let Some(answer) = answer {
+            self.outbox.push_back(link.seal(&self.controller, &answer)?);
+        }
+        self.advance(StreamInput::Event)
+    }
+
+    /// Tells the state machine what happened.
+    fn advance(&mut self, input: StreamInput) -> Result<(), End> {
+        match self.machine.on(input, self.controller.uptime()) {
+            StreamState::Ended(reason) => Err(End::Reason(reason.clone())),
+            StreamState::AwaitingHello | StreamState::Live => Ok(()),
+        }
+    }
+}
+
+impl<S> Session<S> {
+    /// Gives up the route and tells of the end, once.
+    fn leave(&mut self, end: &End) {
+        let Some(link) = self.link.take() else { return };
+        let controller = &self.controller;
+        let mut batch = Batch { lazy: true, ..Batch::default() };
+        let generation = link.route.generation();
+        if let Some(presence) = controller.live.disconnect(&link.node, generation, controller.clock.now_ms())
+        {
+            controller.store_presence(&mut batch, &link.node, &presence);
+        }
+        let (node, tenant) = (link.node.as_str(), link.tenant.as_str());
+        let reason = end.to_string();
+        tracing::info!(node, reason, "disconnected");
+        if let End::Envelope(_) = end {
+            controller.audit_refusal(controller.event(node, tenant, "envelope", node, &reason));
+        }
+        controller.audit(&mut batch, controller.event(node, tenant, "disconnect", node, &reason));
+        controller.store.commit(batch).detach();
+    }
+}
+
+impl<S> Drop for Session<S> {
+    fn drop(&mut self) {
+        self.leave(&End::Reason(EndReason::Closed));
+    }
+}
+
+impl Link {
+    /// Signs the next command of this stream.
+    fn seal(&mut self, controller: &Controller, command: &Command) -> Result<Envelope, End> {
+        let route = Route { sender: &controller.sender, stream: self.inbound.stream() };
+        seal(controller.signing.key(), route, &mut self.outbound, controller.clock.now_ms(), command)
+            .map_err(|error| End::Failed(error.to_string()))
+    }
+}
+
+/// Stores what a host says of itself, if it is anything new.
+pub(crate) async fn update_capabilities(
+    controller: &Controller,
+    node: &NodeId,
+    capabilities: &Capabilities,
+) -> Result<(), aegis_store::StoreError> {
+    let change = |node: &mut nodes::Node| {
+        let changed = node.capabilities != *capabilities;
+        node.capabilities.clone_from(capabilities);
+        changed
+    };
+    let also = |node: &nodes::Node, batch: &mut Batch| {
+        let (id, tenant) = (node.id.as_str(), node.tenant.as_str());
+        controller.audit(batch, controller.event(id, tenant, "capabilities", id, ""));
+    };
+    nodes::update(&*controller.store, node, change, also).await.map(|_| ())
+}
+
+/// How often a daemon shall send a heartbeat.
+pub(crate) fn heartbeat_seconds() -> u32 {
+    u32::try_from(HEARTBEAT_EVERY.as_secs()).unwrap_or(u32::MAX)
+}
+
+impl From<aegis_store::StoreError> for End {
+    fn from(error: aegis_store::StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Reason(reason) => reason.fmt(f),
+            Self::Gone(why) | Self::Failed(why) => f.write_str(why),
+            Self::Envelope(error) => error.fmt(f),
+            Self::Refused(error) => error.fmt(f),
+            Self::NotAccepted(rule) => f.write_str(rule),
+            Self::TokenEnded => f.write_str("the node token has ended"),
+        }
+    }
+}
+
+impl End {
+    /// What the daemon is told; nothing when it is gone.
+    fn into_error(self) -> Option<ApiError> {
+        let message = self.to_string();
+        Some(match self {
+            Self::Gone(_) | Self::Reason(EndReason::Closed) => return None,
+            Self::Refused(error) => error,
+            Self::NotAccepted(_) => ApiError::unauthenticated("the node's key or token isn't accepted")
+                .hint("aegis edge enroll TOKEN"),
+            Self::Reason(EndReason::Revoked) => revoked(),
+            Self::Reason(EndReason::Stopping | EndReason::Silent) => ApiError::unavailable(message),
+            Self::Reason(EndReason::Replaced) => {
+                ApiError::conflict(message).hint("another daemon runs with the same key; stop one of the two")
+            }
+            Self::Reason(_) | Self::Envelope(_) => ApiError::invalid(message),
+            Self::TokenEnded => ApiError::unauthenticated(message).hint("aegis edge enroll TOKEN"),
+            Self::Failed(_) => ApiError::internal(message),
+        })
+    }
+}
+
+/// What a revoked node is told.
+pub(crate) fn revoked() -> ApiError {
+    ApiError::permission_denied("the node was revoked")
+        .hint("aegis edge enroll TOKEN --force, with a new token")
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

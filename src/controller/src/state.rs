@@ -1,0 +1,205 @@
+//! What all parts of a running controller share.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aegis_core::{NodeId, TenantId};
+use aegis_store::{Batch, Bus, CommitError, Store, StoreError};
+use aegis_wire::{CaFingerprint, Endpoint, ServerKey, ServerSigningKey};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::{
+    audit::{self, Event, Outcome},
+    clock::Clock,
+    config::EnrollmentLimits,
+    keyspace,
+    live::{Live, Presence},
+    lock,
+    nodes::{json, read},
+    nonces::Nonces,
+    rate::RateLimiter,
+};
+
+/// How long the id of a stream is remembered: longer than an envelope may be off in time, to both sides.
+const REMEMBER_STREAMS: Duration = Duration::from_secs(90);
+/// How many refusals go into the audit log: a stranger must not be able to fill the disk.
+const REFUSALS: EnrollmentLimits = EnrollmentLimits { rate_per_second: 20, burst: 1000 };
+
+/// Said to a node's stream by another part of the controller. Small, because every stream has a queue of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// What is declared about the node may have changed: read it again.
+    Refresh,
+    /// Look at the time: the node was silent for long.
+    Tick,
+    /// The controller stops.
+    Stopping,
+    /// Tell the daemon to end, for this reason.
+    Shutdown(Box<str>),
+}
+
+/// Where and how a controller works: what [`Controller`] is made of.
+pub(crate) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub bus: Arc<dyn Bus<Order>>,
+    pub clock: Arc<dyn Clock>,
+    pub signing: ServerSigningKey,
+    pub ca: CaFingerprint,
+    pub public_endpoint: Option<Endpoint>,
+    pub limits: EnrollmentLimits,
+    pub data_dir: PathBuf,
+}
+
+/// A running controller.
+pub(crate) struct Controller {
+    pub store: Arc<dyn Store>,
+    pub bus: Arc<dyn Bus<Order>>,
+    pub clock: Arc<dyn Clock>,
+    pub signing: ServerSigningKey,
+    /// The keys that tokens may be signed with.
+    pub keys: Vec<ServerKey>,
+    /// What its envelopes give as sender.
+    pub sender: String,
+    pub ca: CaFingerprint,
+    /// How daemons reach it, if they can.
+    pub public_endpoint: Option<Endpoint>,
+    pub live: Live,
+    pub nonces: Nonces,
+    pub enrollments: RateLimiter,
+    pub data_dir: PathBuf,
+    refusals: RateLimiter,
+    /// Streams that were opened a moment ago, so that a recorded Hello opens no second one.
+    recent_streams: Mutex<HashMap<(NodeId, String), Instant>>,
+    started: Instant,
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller").field("key", &self.signing.key_id()).finish_non_exhaustive()
+    }
+}
+
+/// A tenant, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tenant {
+    pub created_at_ms: i64,
+}
+
+impl Controller {
+    /// Puts the parts together and reads what a restart needs.
+    pub fn new(parts: Parts) -> Result<Self, StoreError> {
+        let now_ms = parts.clock.now_ms();
+        let mut stored = Vec::new();
+        for entry in parts.store.list(keyspace::LIVES)? {
+            let id = NodeId::new(&entry.key[keyspace::LIVES.len()..])
+                .map_err(|error| StoreError::Engine(format!("'{}': {error}", entry.key)))?;
+            stored.push((id, read::<Presence>(&entry.key, &entry.value)?));
+        }
+        Ok(Self {
+            store: parts.store,
+            bus: parts.bus,
+            clock: parts.clock,
+            keys: vec![parts.signing.public()],
+            sender: parts.signing.public().sender(),
+            signing: parts.signing,
+            ca: parts.ca,
+            public_endpoint: parts.public_endpoint,
+            live: Live::restore(stored, now_ms),
+            nonces: Nonces::default(),
+            enrollments: RateLimiter::new(parts.limits),
+            data_dir: parts.data_dir,
+            refusals: RateLimiter::new(REFUSALS),
+            recent_streams: Mutex::default(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Monotonic time, since the start.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether this stream of the node is new. One that was seen a moment ago is a replay.
+    pub fn is_new_stream(&self, node: &NodeId, stream: &str) -> bool {
+        let now = Instant::now();
+        lock(&self.recent_streams).insert((node.clone(), stream.to_owned()), now).is_none()
+    }
+
+    /// Forgets streams whose envelopes are too old by now to be replayed.
+    pub fn forget_old_streams(&self) {
+        let now = Instant::now();
+        lock(&self.recent_streams).retain(|_, seen| now.saturating_duration_since(*seen) < REMEMBER_STREAMS);
+    }
+
+    /// Makes the tenant if it isn't there. False: it was.
+    pub async fn create_tenant(&self, tenant: &TenantId, by: &str) -> Result<bool, StoreError> {
+        let key = keyspace::tenant(tenant);
+        let mut batch = Batch::new();
+        batch.check(&key, aegis_store::Revision(0));
+        batch.put(&key, json(&Tenant { created_at_ms: self.clock.now_ms() }));
+        self.audit(&mut batch, self.event(by, tenant.as_str(), "tenant.create", tenant.as_str(), ""));
+        match self.store.commit(batch).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Stale { .. }) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error),
+        }
+    }
+
+    pub fn tenant(&self, tenant: &TenantId) -> Result<Option<Tenant>, StoreError> {
+        let key = keyspace::tenant(tenant);
+        self.store.get(&key)?.map(|entry| read(&key, &entry.value)).transpose()
+    }
+
+    /// Something that went well, now.
+    pub fn event(&self, subject: &str, tenant: &str, action: &str, object: &str, detail: &str) -> Event {
+        Event {
+            time_ms: self.clock.now_ms(),
+            subject: subject.to_owned(),
+            tenant: tenant.to_owned(),
+            action: action.to_owned(),
+            object: object.to_owned(),
+            outcome: Outcome::Ok,
+            detail: detail.to_owned(),
+        }
+        .bounded()
+    }
+
+    /// Records `event` in the same commit as what it is about.
+    #[allow(clippy::unused_self, reason = "reads as what the controller does")]
+    pub fn audit(&self, batch: &mut Batch, event: Event) {
+        batch.append(keyspace::AUDIT, move |sequence, previous| audit::record(&event, sequence, previous));
+    }
+
+    /// Records `event` soon, together with others; nobody waits for the disk.
+    pub fn audit_soon(&self, event: Event) {
+        let mut batch = Batch { lazy: true, ..Batch::default() };
+        self.audit(&mut batch, event);
+        self.store.commit(batch).detach();
+    }
+
+    /// Records that somebody was refused. In a flood of refusals, not each.
+    pub fn audit_refusal(&self, event: Event) {
+        tracing::info!(
+            subject = event.subject,
+            action = event.action,
+            object = event.object,
+            reason = event.detail,
+            "refused"
+        );
+        if self.refusals.take(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Instant::now()) {
+            self.audit_soon(Event { outcome: Outcome::Refused, ..event });
+        }
+    }
+
+    /// Stores a node's presence soon.
+    pub fn store_presence(&self, batch: &mut Batch, id: &NodeId, presence: &Presence) {
+        batch.put(keyspace::live(id), json(presence));
+    }
+}
