@@ -1,6 +1,10 @@
 //! From slices to documents, on all cores, with everything that is wrong collected.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use aegis_core::{
     Meta, ObjectKey,
@@ -10,10 +14,10 @@ use aegis_core::{
 
 use super::{
     API_VERSION, Decoder, Diagnostics, Header, Slice, Sources,
-    document::decode_kind,
+    document::{decode_kind, take_cost},
     excerpt::Excerpt,
     fault::{clipped, diagnose, suggestion},
-    limits::DOCUMENT_BYTES,
+    limits::{DOCUMENT_BYTES, allowance},
     locate,
     parallel::in_parts,
     sniff,
@@ -66,18 +70,30 @@ pub fn decode<D: Decoder>(
     slices: &[Slice],
     decoder: &D,
 ) -> (Vec<Document<D::Spec>>, Diagnostics) {
+    let allowed = allowance(slices.len());
+    let spent = AtomicU64::new(0);
+    take_cost();
     // Decoding a document takes twenty microseconds or more, a thread fifty.
     let parts = in_parts(slices, 50, |part| {
         let mut documents = Vec::with_capacity(part.len());
         let mut found = Diagnostics::default();
         for slice in part {
+            // What is spent only grows, so all parts together stop, or none does, whatever their order.
+            if spent.load(Ordering::Relaxed) > allowed {
+                break;
+            }
             match decode_one(sources, slice, decoder) {
                 Ok(document) => documents.push(document),
                 Err(fault) => found.add(|| fault.diagnose(sources.excerpt(&slice.into()), decoder.kinds())),
             }
+            spent.fetch_add(take_cost(), Ordering::Relaxed);
         }
         (documents, found)
     });
+    if spent.into_inner() > allowed {
+        let diagnostic = Diagnostic::error("too many values in all documents together, aliases written out");
+        return (Vec::new(), diagnostic.help("apply them in several parts").into());
+    }
     let mut documents = Vec::with_capacity(slices.len());
     let mut found = Diagnostics::default();
     for (part, faults) in parts {

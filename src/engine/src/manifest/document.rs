@@ -1,12 +1,12 @@
 //! One document: from its text to its header and its typed spec, in one pass of the parser.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use aegis_core::Meta;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_saphyr::{Error, Options};
+use serde_saphyr::{Error, Options, budget::BudgetReport};
 
-use super::limits::{ALIASES, DEPTH, DOCUMENT_BYTES, REPLAYED, VALUES};
+use super::limits::{self, ALIASES, DEPTH, DOCUMENT_BYTES, REPLAYED, VALUES};
 
 /// The only `apiVersion` that there is.
 pub const API_VERSION: &str = "aegis.dev/v1";
@@ -76,6 +76,23 @@ struct Metadata {
     annotations: BTreeMap<String, String>,
 }
 
+thread_local! {
+    /// What this thread's decoding has cost since [`take_cost`]. The parser's report reaches no further than a plain
+    /// function, and a decoder needn't pass through what only this module wants to know.
+    static SPENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What decoding in this thread has cost since this was last asked; see [`limits::cost`].
+pub(super) fn take_cost() -> u64 {
+    SPENT.take()
+}
+
+fn spend(report: &BudgetReport) {
+    // An event is a value, the end of a list or map, an alias, or one of the four around the document.
+    let collections = report.events.saturating_sub(report.nodes + report.aliases + 4);
+    SPENT.set(SPENT.get() + limits::cost(report.nodes as u64, collections as u64));
+}
+
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -97,5 +114,6 @@ fn options() -> Options {
             max_replay_stack_depth: DEPTH,
         },
         with_snippet: false,
+        budget_report: Some(spend),
     }
 }

@@ -90,6 +90,7 @@ fn explain(error: &Error, excerpt: Excerpt<'_>, start: usize) -> (String, Option
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             (format!("{} must be {}", subject(), clipped(expected)), None)
         }
+        Error::NonFiniteFloat { .. } => (format!("{} must be a finite number", subject()), None),
         Error::NullIntoString { .. } => (format!("{} must be a string, not nothing", subject()), None),
         Error::Eof { .. } => ("the document ends too early".into(), None),
         Error::MultipleDocuments { .. } => {

@@ -16,6 +16,9 @@ pub struct Piece {
     pub first_line: usize,
 }
 
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Where the reading of a text is.
 enum State {
     /// Before a document: at the begin or after `...`; only here a `%` begins a directive.
@@ -29,12 +32,14 @@ pub fn split(text: &str) -> Vec<Piece> {
     let bytes = text.as_bytes();
     let mut pieces = Vec::new();
     let mut state = State::Between { directives: None };
-    // A byte order mark is no content.
-    let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut start = 0;
     let mut number = 1;
     while start < bytes.len() {
         let end = bytes[start..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| start + at + 1);
-        state = step(state, &bytes[start..end], start, number, &mut pieces);
+        // Before a document a byte order mark is no content: files may have been joined.
+        let between = matches!(state, State::Between { .. });
+        let mark = if between && bytes[start..].starts_with(MARK) { MARK.len() } else { 0 };
+        state = step(state, &bytes[start + mark..end], start + mark, number, &mut pieces);
         start = end;
         number += 1;
     }
@@ -84,7 +89,7 @@ fn step(state: State, line: &[u8], at: usize, number: usize, pieces: &mut Vec<Pi
             State::Between { directives: None }
         }
         (State::Between { directives }, None) if is_blank(line) => State::Between { directives },
-        (State::Between { directives }, None) if line[0] == b'%' => {
+        (State::Between { directives }, None) if line.starts_with(b"%") => {
             State::Between { directives: directives.or(Some((at, number))) }
         }
         (State::Between { directives }, None) => {
@@ -138,6 +143,7 @@ mod tests {
         assert_eq!(texts("a: 1\n--- # second\n# heading\nb: 2\n"), [(1, "a: 1\n"), (3, "# heading\nb: 2\n")]);
         assert_eq!(texts("a: 1\r\n---\r\nb: 2\r\n"), [(1, "a: 1\r\n"), (3, "b: 2\r\n")]);
         assert_eq!(texts("\u{feff}a: 1\n---\nb: 2"), [(1, "a: 1\n"), (3, "b: 2")]);
+        assert_eq!(texts("a: 1\n...\n\u{feff}---\nb: 2"), [(1, "a: 1\n"), (4, "b: 2")]);
         assert_eq!(texts("a: 1\n...\n# between\nb: 2\n"), [(1, "a: 1\n"), (4, "b: 2\n")]);
     }
 
@@ -165,6 +171,54 @@ mod tests {
         assert_eq!(texts("%YAML 1.2\n"), [(1, "%YAML 1.2\n")]);
     }
 
+    const LINES: &[&str] = &[
+        "---\n",
+        "--- # c\n",
+        "--- |\n",
+        "--- a\n",
+        "---\r\n",
+        "...\n",
+        "... # c\n",
+        "%YAML 1.2\n",
+        "# c\n",
+        "\n",
+        "  \n",
+        "a: 1\n",
+        "b: |\n",
+        "  --- x\n",
+        "  ...\n",
+        "c: \"\n",
+        "  \"\n",
+        "- d\n",
+        "---e\n",
+        "{f: 1,\n",
+        "}\n",
+        " g\n",
+        "\u{feff}---\n",
+        "--- >\n",
+    ];
+
+    /// How many documents with content the parser finds; nothing when it finds a fault.
+    fn parsed(text: &str) -> Option<usize> {
+        use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle};
+        let mut count = 0;
+        let mut next = false;
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.ok()?;
+            match event {
+                Event::DocumentStart(..) => next = true,
+                // A document without content is one plain scalar that stands nowhere.
+                Event::Scalar(_, ScalarStyle::Plain, ..) if next && span.is_empty() => next = false,
+                Event::Scalar(..) | Event::MappingStart(..) | Event::SequenceStart(..) if next => {
+                    next = false;
+                    count += 1;
+                }
+                _ => {}
+            }
+        }
+        Some(count)
+    }
+
     proptest! {
         #[test]
         fn what_was_joined_is_split_again(
@@ -173,6 +227,14 @@ mod tests {
             let joined = documents.join("---\n");
             let found: Vec<&str> = split(&joined).into_iter().map(|piece| &joined[piece.range]).collect();
             prop_assert_eq!(found, documents);
+        }
+
+        #[test]
+        fn the_parser_finds_the_same_documents(lines in prop::collection::vec(prop::sample::select(LINES), 0..12)) {
+            let text = lines.concat();
+            let Some(whole) = parsed(&text) else { return Ok(()) };
+            let apart: Vec<_> = split(&text).into_iter().map(|piece| parsed(&text[piece.range])).collect();
+            prop_assert_eq!(apart, vec![Some(1); whole], "{:?}", text);
         }
 
         #[test]

@@ -102,7 +102,25 @@ fn a_document_that_is_too_large_isnt_parsed() {
 fn a_document_of_too_many_values() {
     let text = format!("{HEAD}  vars:\n    x: [{}]\n", "1,".repeat(300_000));
     let said = said(&text);
-    assert!(said.ends_with("more than 200000 values in one document"), "{said}");
+    assert!(said.ends_with("more than 100000 values in one document"), "{said}");
+}
+
+#[test]
+fn many_documents_of_many_values() {
+    let maps = "a: 1,".repeat(30_000);
+    let text = format!("---\n{HEAD}  vars:\n    x: [{maps}]\n").repeat(8);
+    assert_eq!(said(&text), "error: too many values in all documents together, aliases written out");
+    let aliases = format!("    a: &a [{}]\n    b: [{}]\n", "x,".repeat(100), "*a,".repeat(150));
+    let text = format!("---\n{HEAD}  vars:\n{aliases}").repeat(150);
+    assert_eq!(said(&text), "error: too many values in all documents together, aliases written out");
+}
+
+#[test]
+fn a_number_that_is_none() {
+    assert_eq!(
+        said(&format!("{HEAD}  vars:\n    x: 1e{}\n", "9".repeat(1_000_000))),
+        "fleet.yaml:6:8: error: 'spec.vars.x' must be a finite number"
+    );
 }
 
 #[test]
@@ -176,7 +194,7 @@ fn what_is_no_text() {
 fn nothing_makes_the_reader_panic() {
     let seeds = [
         group("web", "tags=a"),
-        bomb("x", 2),
+        bomb("x", 1),
         format!("{HEAD}  tags: ['a', \"b\"]\n  vars: {{? x : |\n}}}}\n"),
     ];
     // Each seed with each byte replaced by each of those that mean something in YAML.
