@@ -97,6 +97,24 @@ fn all_faults_are_collected_in_order() {
 }
 
 #[test]
+fn line_ends_of_long_gone_machines_are_one_document_too_many() {
+    let text = group("web", "a").repeat(2).replace('\n', "\r");
+    let found = load_text(&text).unwrap_err();
+    assert_eq!(found.shown()[0].message, "a second document begins here");
+}
+
+#[test]
+fn a_value_on_other_lines_is_never_shown() {
+    let text = group("web", "\n    first: |\n      hunter2\n      hunter2");
+    let found = load_text(&text).unwrap_err();
+    let shown = found.render(false) + &format!("{found:?}");
+    assert!(
+        shown.contains("'spec.selector' must be a single value, not a map") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn colour_only_when_asked_for() {
     let found = load_text("kind: Nothing\n").unwrap_err();
     assert!(!found.render(false).contains('\u{1b}'));
