@@ -9,3 +9,6 @@ pub mod exit;
 pub mod proxy;
 pub mod run;
 pub mod state;
+
+#[cfg(test)]
+mod fake_controller;

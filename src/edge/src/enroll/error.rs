@@ -77,6 +77,9 @@ impl EnrollError {
             Self::Expired(_) | Self::Answer(_) => ExitCode::Unauthorized,
             Self::Bootstrap(error) => error.exit_code(),
             Self::State(_) | Self::Key(_) => ExitCode::Generic,
+            // The key or the node isn't wanted; a nonce that ran out is nobody's argument.
+            Self::Challenge(error) if error.code == Code::Conflict => ExitCode::Unauthorized,
+            Self::Challenge(error) if error.code == Code::Invalid => ExitCode::Generic,
             Self::Unreached(error) | Self::Challenge(error) => crate::exit::of_api(error.code),
         }
     }
@@ -107,6 +110,7 @@ impl EnrollError {
 fn fate(error: &ApiError) -> TokenFate {
     let says = |words: &[&str]| words.iter().any(|word| error.message.contains(word));
     match error.code {
+        _ if says(&["isn't known"]) => TokenFate::Unknown,
         _ if says(&["still usable", "can still be used", "was not used", "wasn't used"]) => TokenFate::Usable,
         _ if says(&["burnt", "already redeemed", "already used", "was used", "redeemed before"]) => {
             TokenFate::Burnt

@@ -25,7 +25,7 @@ use crate::{
 /// How long what was sent last may take to arrive when the daemon ends.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A token that was asked for and didn't come is asked for again after this time.
-const RENEW_AGAIN: Duration = Duration::from_secs(60);
+const RENEW_AGAIN: Duration = Duration::from_mins(1);
 
 /// A running daemon.
 pub(super) struct Running {

@@ -165,7 +165,7 @@ impl Lab {
 
     /// The next stream that the daemon opens, with nothing read from it.
     pub async fn accept(&mut self) -> Stream {
-        let next = tokio::time::timeout(Duration::from_secs(600), self.streams.recv());
+        let next = tokio::time::timeout(Duration::from_mins(10), self.streams.recv());
         let (from, to) = next.await.unwrap().unwrap();
         Stream { from, to, outbound: Outbound::default(), inbound: None, id: String::new() }
     }
@@ -186,7 +186,7 @@ impl Lab {
 
     /// The next event; `None` when the daemon closes the stream.
     pub async fn try_event(&self, stream: &mut Stream) -> Option<Event> {
-        let next = tokio::time::timeout(Duration::from_secs(600), stream.from.next());
+        let next = tokio::time::timeout(Duration::from_mins(10), stream.from.next());
         let unverified = Unverified::from(next.await.unwrap()?);
         if stream.inbound.is_none() {
             stream.id = unverified.stream().to_owned();
@@ -222,7 +222,7 @@ impl Lab {
     }
 
     pub async fn end(self) -> Result<(), RunError> {
-        tokio::time::timeout(Duration::from_secs(600), self.daemon).await.unwrap().unwrap()
+        tokio::time::timeout(Duration::from_mins(10), self.daemon).await.unwrap().unwrap()
     }
 }
 

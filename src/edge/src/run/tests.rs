@@ -216,7 +216,7 @@ async fn a_controller_that_is_away_is_dialled_again_and_again() {
     *lab.reach.lock().unwrap() =
         Err(ApiError::unavailable("can't reach ctl.example:50056: connection refused"));
     drop(stream);
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     let status = lab.wait_for("Disconnected").await;
     assert!(status.last_error.unwrap().contains("connection refused"));
     *lab.reach.lock().unwrap() = Ok(());
