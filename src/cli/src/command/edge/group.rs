@@ -1,0 +1,172 @@
+//! `aegis edge group`
+
+use std::collections::BTreeSet;
+
+use aegis_core::{ExitCode, Kind, ObjectKey, id::ObjectName, selector::Target};
+use aegis_engine::{
+    intent::{Intent, Wish},
+    realm::Realm,
+};
+use aegis_kinds::{EdgeGroup, EdgeGroupEdit, EdgeNode};
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::{
+    command::get::one,
+    context::ContextArgs,
+    failure::Failure,
+    output::{OutputArgs, table},
+    realm::{self, ControllerRealm},
+    reconcile::{self, ImperativeArgs},
+};
+
+/// Saved groups of hosts: a selector with a name, and pinned hosts
+#[derive(Debug, clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the groups
+    Ls {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Create a group
+    Create {
+        /// Its name
+        name: ObjectName,
+        /// Who belongs to it, such as "tags=prod os=linux"
+        #[arg(long, value_name = "EXPR")]
+        selector: String,
+        #[command(flatten)]
+        imperative: ImperativeArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Pin hosts to a group, or unpin them, whatever its selector says
+    SetPinned {
+        /// The group
+        name: ObjectName,
+        /// A host to pin: node id, unique prefix or name; may be repeated
+        #[arg(long, value_name = "ID", required_unless_present = "rm", num_args = 1..)]
+        add: Vec<String>,
+        /// A host to unpin; may be repeated
+        #[arg(long, value_name = "ID", num_args = 1..)]
+        rm: Vec<String>,
+        #[command(flatten)]
+        imperative: ImperativeArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Remove a group; its hosts stay as they are
+    Rm {
+        /// The group
+        name: ObjectName,
+        #[command(flatten)]
+        imperative: ImperativeArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    selector: String,
+    pinned: Vec<String>,
+    owners: String,
+}
+
+impl Args {
+    /// Runs it.
+    pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
+        match self.verb {
+            Verb::Ls { output } => list(context, output).await,
+            Verb::Create { name, selector, imperative, output } => {
+                let target = parse_target("--selector", &selector)?;
+                let source = format!("edge group create {name} --selector {target}");
+                edit(context, &name, EdgeGroupEdit::Create(target), source, imperative, output).await
+            }
+            Verb::SetPinned { name, add, rm, imperative, output } => {
+                let client = context.client().await?;
+                let ids = async |given: &[String]| {
+                    let mut ids = BTreeSet::new();
+                    for node in given {
+                        ids.insert(realm::key(&client, EdgeNode::NAME, node).await?.name);
+                    }
+                    Ok::<_, Failure>(ids)
+                };
+                let words = |flag: &str, given: &[String]| {
+                    given.iter().map(|n| format!(" {flag} {n}")).collect::<String>()
+                };
+                let source =
+                    format!("edge group set-pinned {name}{}{}", words("--add", &add), words("--rm", &rm));
+                let (add, remove) = (ids(&add).await?, ids(&rm).await?);
+                edit(context, &name, EdgeGroupEdit::SetPinned { add, remove }, source, imperative, output)
+                    .await
+            }
+            Verb::Rm { name, imperative, output } => {
+                let realm = ControllerRealm(context.client().await?);
+                let key = one(&realm, EdgeGroup::NAME, name.as_str()).await?.key;
+                let wish = Wish { key, intent: Intent::Delete, document: None };
+                reconcile::imperative(
+                    &realm.0,
+                    format!("edge group rm {name}"),
+                    vec![wish],
+                    imperative,
+                    output,
+                )
+                .await
+            }
+        }
+    }
+}
+
+/// A target expression, or its fault with a caret under the spot.
+pub fn parse_target(flag: &str, text: &str) -> Result<Target, Failure> {
+    text.parse::<Target>().map_err(|error| {
+        let failure = Failure::invalid(format!("{flag}: {}\n{}", error.message, error.caret(text)));
+        match error.help {
+            Some(help) => failure.hint(help),
+            None => failure.hint("forms: @NODE, group:NAME, all, or fragments as tags=prod os=linux tools=docker labels=region=eu"),
+        }
+    })
+}
+
+async fn edit(
+    context: &ContextArgs,
+    name: &ObjectName,
+    edit: EdgeGroupEdit,
+    source: String,
+    imperative: ImperativeArgs,
+    output: OutputArgs,
+) -> Result<ExitCode, Failure> {
+    let client = context.client().await?;
+    let key = ObjectKey::new(EdgeGroup::NAME, name.as_str());
+    let wish = Wish { key, intent: Intent::edit::<EdgeGroup>(edit), document: None };
+    reconcile::imperative(&client, source, vec![wish], imperative, output).await
+}
+
+async fn list(context: &ContextArgs, output: OutputArgs) -> Result<ExitCode, Failure> {
+    let realm = ControllerRealm(context.client().await?);
+    let mut rows = Vec::new();
+    for object in realm.objects(&[EdgeGroup::NAME]).await? {
+        let object = crate::command::stored::StoredObject::new(&object, &std::collections::HashMap::new())?;
+        let pinned = object.spec["pinned"].as_array().cloned().unwrap_or_default();
+        rows.push(Row {
+            owners: object.owner_names(),
+            selector: object.spec["selector"].as_str().unwrap_or_default().to_owned(),
+            pinned: pinned.iter().filter_map(|p| p.as_str().map(str::to_owned)).collect(),
+            name: object.name,
+        });
+    }
+    output.show(rows.as_slice(), |rows| {
+        let row = |r: &Row| [r.name.clone(), r.selector.clone(), r.pinned.join(","), r.owners.clone()];
+        table(["NAME", "SELECTOR", "PINNED", "OWNERS"], rows.iter().map(row))
+    })?;
+    Ok(ExitCode::Success)
+}

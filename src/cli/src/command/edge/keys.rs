@@ -1,0 +1,49 @@
+//! `aegis edge keys`
+
+use aegis_core::{ExitCode, Kind};
+use aegis_kinds::EdgeNode;
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::{context::ContextArgs, failure::Failure, output::OutputArgs, reconcile::ImperativeArgs};
+
+/// The keys of hosts
+#[derive(Debug, clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Revoke a host: its token is refused from now on and its stream is closed
+    ///
+    /// There is no way back with this key: the host must enrol anew with a new one.
+    RevokeRemote {
+        /// The host: its node id, a unique prefix of it, or its name
+        node: String,
+        #[command(flatten)]
+        imperative: ImperativeArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+impl Args {
+    /// Runs it.
+    pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
+        let Verb::RevokeRemote { node, imperative, output } = self.verb;
+        let client = context.client().await?;
+        if imperative.dry_run {
+            let key = crate::realm::key(&client, EdgeNode::NAME, &node).await?;
+            output.show(&json!({ "node_id": key.name, "status": "Revoked", "dry_run": true }), |_| {
+                format!("- EdgeNode/{node} revoke ({})\nnothing was changed\n", key.name)
+            })?;
+            return Ok(ExitCode::Success);
+        }
+        let node = client.revoke_node(&node).await?;
+        output.show(&node, |node| format!("- EdgeNode/{} revoked ({})\n", node.name, node.node_id))?;
+        Ok(ExitCode::Success)
+    }
+}

@@ -1,0 +1,27 @@
+//! `KIND`, `KIND/NAME`: how objects are named on a command line.
+
+use aegis_core::nearest::nearest;
+use aegis_kinds::{Info, KINDS, find};
+
+use crate::failure::Failure;
+
+/// The kind that `text` names.
+pub fn kind(text: &str) -> Result<&'static Info, Failure> {
+    find(text).ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|info| info.name).collect();
+        let failure = Failure::invalid(format!("'{text}' is no kind; there are {}", names.join(", ")));
+        match nearest(text, names.iter().copied()) {
+            Some(near) => failure.hint(format!("did you mean {near}?")),
+            None => failure,
+        }
+    })
+}
+
+/// The object that `KIND/NAME` names.
+pub fn object(text: &str) -> Result<(&'static Info, &str), Failure> {
+    match text.split_once('/') {
+        Some((of, name)) if !name.is_empty() => Ok((kind(of)?, name)),
+        _ => Err(Failure::invalid(format!("'{text}' names no object"))
+            .hint("write KIND/NAME, such as EdgeGroup/web; `aegis get KIND` lists the names")),
+    }
+}

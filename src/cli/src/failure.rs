@@ -1,0 +1,126 @@
+//! What went wrong, for people: the one mapping of errors to a message, a hint and an exit code.
+
+use aegis_core::ExitCode;
+use aegis_engine::{declare::DeclareError, manifest::Diagnostics, rollback::RollbackError};
+use aegis_wire::{ApiError, Code};
+
+use crate::terminal::{Paint, Stream};
+
+/// Why a command ended without doing what it was asked to.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: ExitCode,
+    /// What happened, to which object; empty when it has been shown already.
+    message: String,
+    /// What to do next.
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(exit: ExitCode, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+    /// Bad arguments or manifests.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Invalid, message)
+    }
+    /// Anything without a code of its own.
+    pub fn generic(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Generic, message)
+    }
+    /// What was looked for isn't there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Unavailable, message)
+    }
+    /// The file at `path` couldn't be read or written.
+    pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::generic(format!("{}: {error}", path.display()))
+    }
+    /// The way out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Shows it on stderr.
+    #[allow(clippy::print_stderr, reason = "messages go to stderr")]
+    pub fn print(&self) {
+        let paint = Paint::of(Stream::Stderr);
+        if !self.message.is_empty() {
+            eprintln!("{} {}", paint.red("error:"), self.message);
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!(" {} {hint}", paint.cyan("hint:"));
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let exit = match error.code {
+            Code::Unauthenticated | Code::PermissionDenied | Code::UntrustedServer => ExitCode::Unauthorized,
+            Code::NotFound => ExitCode::Unavailable,
+            Code::Invalid => ExitCode::Invalid,
+            Code::Unavailable | Code::Conflict | Code::Exhausted | Code::Internal => ExitCode::Generic,
+        };
+        Self { exit, message: error.message, hint: error.hint }
+    }
+}
+
+impl From<Diagnostics> for Failure {
+    /// Shows them, as they have a form of their own.
+    #[allow(clippy::print_stderr, reason = "messages go to stderr")]
+    fn from(found: Diagnostics) -> Self {
+        eprint!("{}", found.render(Paint::of(Stream::Stderr).is_on()));
+        let count = found.count();
+        let what = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+        Self::invalid(format!("{what} in the manifests; nothing was changed"))
+    }
+}
+
+impl From<DeclareError> for Failure {
+    fn from(error: DeclareError) -> Self {
+        match error {
+            DeclareError::Invalid(found) => found.into(),
+            DeclareError::Api(error) => error.into(),
+        }
+    }
+}
+
+impl From<RollbackError> for Failure {
+    fn from(error: RollbackError) -> Self {
+        match error {
+            RollbackError::Api(error) => error.into(),
+            RollbackError::Unknown(_) => {
+                Self::not_found(error.to_string()).hint("`aegis history` lists the revisions")
+            }
+            RollbackError::Unreadable(..) => Self::generic(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_api_code_has_its_exit_code() {
+        let table = [
+            (Code::Unauthenticated, ExitCode::Unauthorized),
+            (Code::PermissionDenied, ExitCode::Unauthorized),
+            (Code::UntrustedServer, ExitCode::Unauthorized),
+            (Code::NotFound, ExitCode::Unavailable),
+            (Code::Invalid, ExitCode::Invalid),
+            (Code::Unavailable, ExitCode::Generic),
+            (Code::Conflict, ExitCode::Generic),
+            (Code::Exhausted, ExitCode::Generic),
+            (Code::Internal, ExitCode::Generic),
+        ];
+        for (code, exit) in table {
+            assert_eq!(Failure::from(ApiError::new(code, "x")).exit, exit, "{code:?}");
+        }
+    }
+}

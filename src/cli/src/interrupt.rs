@@ -1,0 +1,28 @@
+//! Ctrl-C: the first asks to stop between two writes, so that what is half done is at least known; the second leaves.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Whether somebody asked to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Listens from now on. Must be called inside a runtime.
+    pub fn listen() -> Self {
+        let interrupt = Self::default();
+        let flag = interrupt.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                flag.0.store(true, Ordering::Relaxed);
+            }
+        });
+        interrupt
+    }
+    /// Whether it was asked.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,41 @@
+//! The `aegis` command: one file a command, renderers, and nothing else.
+//!
+//! A command's file holds an args struct whose doc comment is its help, and one function. What a command does is the
+//! engine's business; what went wrong is mapped once, in [`failure`], to a message, a hint and an exit code.
+
+mod cli;
+mod command;
+mod context;
+mod environment;
+mod failure;
+mod interrupt;
+mod manifests;
+mod output;
+mod paths;
+mod plan_cache;
+mod realm;
+mod reconcile;
+mod reference;
+mod render;
+mod schema;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use cli::Cli;
+pub use reference::{cli_reference, completions, environment_reference, kinds_reference, man_pages};
+pub use schema::{all_schemas, document_schema};
+
+/// Reads the arguments, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.run() {
+        Ok(code) => code.code().into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit.code().into()
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A plan in a terminal, and each object as it ends.
+
+use aegis_core::Outcome;
+use aegis_engine::event::{ObjectEvent, Report};
+
+use crate::terminal::Paint;
+
+/// Whether objects that needn't change are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Only differences.
+    Differences,
+    /// Every object.
+    All,
+}
+
+/// The whole plan: objects, their steps, what stands in the way, and the count.
+pub fn plan_text(report: &Report, shown: Shown, paint: Paint) -> String {
+    let mut text = String::new();
+    for event in &report.objects {
+        let differs =
+            event.outcome != Outcome::Unchanged || !event.conflicts.is_empty() || !event.kept.is_empty();
+        if differs || shown == Shown::All {
+            text += &object(event, report.dry_run, paint);
+        }
+    }
+    text + &warnings(report, paint) + &summary(report, paint)
+}
+
+/// One object with its steps.
+pub fn object(event: &ObjectEvent, planned: bool, paint: Paint) -> String {
+    let (sign, word) = match event.outcome {
+        Outcome::Created => ('+', if planned { "create" } else { "created" }),
+        Outcome::Updated => ('~', if planned { "update" } else { "updated" }),
+        Outcome::Deleted => ('-', if planned { "delete" } else { "deleted" }),
+        Outcome::Unchanged => (' ', "unchanged"),
+        Outcome::Skipped => ('!', "skipped"),
+        Outcome::Failed => ('!', "failed"),
+    };
+    let head = format!("{sign} {} {word}", event.title());
+    let mut text = match event.outcome {
+        Outcome::Unchanged => paint.dim(&head),
+        Outcome::Failed | Outcome::Skipped => paint.red(&head),
+        _ => paint.sign(sign, &head),
+    };
+    if let Some(error) = &event.error {
+        text += &format!(": {error}");
+    }
+    text.push('\n');
+    if !matches!(event.outcome, Outcome::Failed | Outcome::Skipped) {
+        for step in &event.steps {
+            text += &format!("    {}\n", paint.sign(step.sign, &step.to_string()));
+        }
+    }
+    for element in &event.kept {
+        text += &format!(
+            "    {}\n",
+            paint.dim(&format!("  {element} is no longer declared; --prune removes it"))
+        );
+    }
+    for revert in &event.reverted_by {
+        let owners: Vec<&str> = revert.owners.iter().map(aegis_core::Owner::as_str).collect();
+        let note = format!(
+            "! {} is declared by {}, whose next apply reverts this",
+            revert.element,
+            owners.join(", ")
+        );
+        text += &format!("    {}\n", paint.yellow(&note));
+    }
+    text + &conflicts(event, paint)
+}
+
+/// The fields that other owners hold.
+fn conflicts(event: &ObjectEvent, paint: Paint) -> String {
+    event.conflicts.iter().fold(String::new(), |text, conflict| {
+        let owners: Vec<&str> = conflict.owners.iter().map(aegis_core::Owner::as_str).collect();
+        let line = format!(
+            "! conflict: {} is owned by {}; wanted: {}",
+            conflict.element,
+            owners.join(", "),
+            conflict.wanted
+        );
+        text + &format!("    {}\n", paint.red(&line))
+    })
+}
+
+/// What went wrong beside the objects.
+pub fn warnings(report: &Report, paint: Paint) -> String {
+    report
+        .warnings
+        .iter()
+        .fold(String::new(), |text, warning| text + &format!("{} {warning}\n", paint.yellow("warning:")))
+}
+
+/// How many ended how, and where that is written down.
+pub fn summary(report: &Report, paint: Paint) -> String {
+    let when = if report.dry_run { " (nothing was changed)" } else { "" };
+    let revision = report.revision.map(|r| format!(", revision {r}")).unwrap_or_default();
+    let text = format!("{}{revision}{when}", report.summary);
+    format!("{}\n", if report.summary.count(Outcome::Failed) > 0 { paint.red(&text) } else { text })
+}
