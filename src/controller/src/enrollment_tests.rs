@@ -93,7 +93,7 @@ async fn only_this_controllers_unexpired_enrolment_tokens_count() {
     let user = controller.mint_user_token(&tenant("default"), "x", Role::Admin, None, 0).unwrap().token;
     let node = host(&controller, "default", 9, "other").await.token;
     let expired = enrollment_token(&controller, "default", "");
-    tokio::time::advance(Duration::from_secs(15 * 60)).await;
+    tokio::time::advance(Duration::from_mins(15)).await;
     let foreign = enrollment_token(&stranger, "default", "");
     for (token, reason) in [
         (foreign, "unknown key"),

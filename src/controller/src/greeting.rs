@@ -37,7 +37,7 @@ pub(crate) async fn greet(
     let result = check(controller, first);
     if let Err(end) = &result {
         // Who it says to be is no more than that, and it may be any text.
-        let claimed: String = claimed.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+        let claimed: String = claimed.chars().filter(char::is_ascii_graphic).take(64).collect();
         let action = if matches!(end, End::Envelope(_)) { "envelope" } else { "connect" };
         let detail = format!("{end} (from {}, not verified)", peer.ip());
         controller.audit_refusal(controller.event("", "", action, &claimed, &detail));
@@ -103,7 +103,7 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
 
     let (id, tenant) = (node.id.as_str(), node.tenant.as_str());
     let mut batch = Batch { lazy: true, ..Batch::default() };
-    controller.store_presence(&mut batch, &node.id, &presence);
+    presence.put(&mut batch, &node.id);
     controller.audit(&mut batch, controller.event(id, tenant, "connect", id, &format!("from {}", peer.ip())));
     controller.store.commit(batch).detach();
     tracing::info!(node = id, %peer, "connected");

@@ -61,14 +61,12 @@ pub(crate) fn names(public: Option<&Endpoint>, listen: SocketAddr) -> Vec<String
 
 fn signing_key(keys: &Path) -> Result<ServerSigningKey, RunError> {
     let path = keys.join("signing.key");
-    let key = match read_if_there(&path).map_err(|error| RunError::io(&path, &error))? {
-        Some(seed) => SigningKey::from_bytes(&seed).map_err(|error| RunError::damaged(&path, &error))?,
-        None => {
-            let key = SigningKey::generate().map_err(|error| RunError::damaged(&path, &error))?;
-            write_private(&path, &*key.seed()).map_err(|error| RunError::io(&path, &error))?;
-            key
-        }
-    };
+    if let Some(seed) = read_if_there(&path).map_err(|error| RunError::io(&path, &error))? {
+        let key = SigningKey::from_bytes(&seed).map_err(|error| RunError::damaged(&path, &error))?;
+        return Ok(ServerSigningKey::new(key));
+    }
+    let key = SigningKey::generate().map_err(|error| RunError::damaged(&path, &error))?;
+    write_private(&path, &*key.seed()).map_err(|error| RunError::io(&path, &error))?;
     Ok(ServerSigningKey::new(key))
 }
 

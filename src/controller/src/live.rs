@@ -4,9 +4,10 @@
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use aegis_core::{NodeId, session::SILENCE_LIMIT};
+use aegis_store::Batch;
 use serde::{Deserialize, Serialize};
 
-use crate::lock;
+use crate::{keyspace, lock, nodes::json};
 
 /// What is known of one node's presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -108,6 +109,11 @@ impl Live {
 }
 
 impl Presence {
+    /// Stores it as what is known of the node.
+    pub fn put(&self, batch: &mut Batch, id: &NodeId) {
+        batch.put(keyspace::live(id), json(self));
+    }
+
     fn is_silent(&self, now: Duration) -> bool {
         now.saturating_sub(self.heard) >= SILENCE_LIMIT
     }
@@ -130,7 +136,7 @@ mod tests {
         assert_eq!(live.get(&id, 10 * SECOND).since_ms, 1_000);
         assert!(live.get(&id, 98 * SECOND).connected);
         assert!(!live.get(&id, 99 * SECOND).connected);
-        assert_eq!(live.silent(99 * SECOND), [id.clone()]);
+        assert_eq!(live.silent(99 * SECOND), std::slice::from_ref(&id));
         live.hear(&id, 99 * SECOND);
         assert!(live.silent(100 * SECOND).is_empty());
         assert_eq!(live.disconnect(&id, 1, 100_000), None, "the first stream's end doesn't evict the second");

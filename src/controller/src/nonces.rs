@@ -23,7 +23,10 @@ pub(crate) enum NoNonce {
 
 /// Those that were given and not used.
 #[derive(Debug, Default)]
-pub(crate) struct Nonces(Mutex<HashMap<[u8; 32], ([u8; 32], Instant)>>);
+pub(crate) struct Nonces(Mutex<HashMap<[u8; 32], Given>>);
+
+/// The key that asked, and when.
+type Given = ([u8; 32], Instant);
 
 impl Nonces {
     /// A new nonce for whoever holds `key`.

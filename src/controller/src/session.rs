@@ -218,7 +218,7 @@ impl<S> Session<S> {
         let generation = link.route.generation();
         if let Some(presence) = controller.live.disconnect(&link.node, generation, controller.clock.now_ms())
         {
-            controller.store_presence(&mut batch, &link.node, &presence);
+            presence.put(&mut batch, &link.node);
         }
         let (node, tenant) = (link.node.as_str(), link.tenant.as_str());
         let reason = end.to_string();

@@ -346,7 +346,7 @@ async fn a_token_is_renewed_over_the_stream_and_an_unrenewed_one_ends_it() {
     let (one, two) = (host(&controller, "default", 1, "a").await, host(&controller, "default", 2, "b").await);
     let (mut renewing, mut lazy) =
         (Daemon::connect(&controller, &one, "s1").await, Daemon::connect(&controller, &two, "s2").await);
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     for _ in 0..23 * 60 {
         tokio::time::advance(minute).await;
         renewing.heartbeat().await;
@@ -410,7 +410,7 @@ async fn after_a_restart_the_node_is_there_and_disconnected() {
     let daemon = Daemon::connect(&controller, &host, "s1").await;
     // As after kill -9: nothing was said about the end.
     std::mem::forget(daemon);
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let again = restarted(&controller);
     let node = seen(&again, &host).await;
     assert_eq!(

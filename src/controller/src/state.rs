@@ -197,9 +197,4 @@ impl Controller {
             self.audit_soon(Event { outcome: Outcome::Refused, ..event });
         }
     }
-
-    /// Stores a node's presence soon.
-    pub fn store_presence(&self, batch: &mut Batch, id: &NodeId, presence: &Presence) {
-        batch.put(keyspace::live(id), json(presence));
-    }
 }

@@ -135,7 +135,7 @@ pub(super) fn audit(
     controller: Arc<Controller>,
     caller: &Caller,
     which: ListAudit,
-) -> Reply<BoxStream<'static, Reply<AuditEvent>>> {
+) -> BoxStream<'static, Reply<AuditEvent>> {
     let tenant = (!caller.controller_scope).then(|| caller.tenant.to_string());
     let limit = which.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let state = (controller, which.after, VecDeque::new());
@@ -165,7 +165,7 @@ pub(super) fn audit(
             }
         }
     });
-    Ok(events.take(limit).boxed())
+    events.take(limit).boxed()
 }
 
 fn shown(link: Link) -> AuditEvent {

@@ -110,7 +110,7 @@ impl OperatorService for Operators {
         bearer: Bearer,
         which: ListAudit,
     ) -> Reply<BoxStream<'static, Reply<AuditEvent>>> {
-        admin::audit(self.0.clone(), &self.0.authorize(&bearer)?, which)
+        Ok(admin::audit(self.0.clone(), &self.0.authorize(&bearer)?, which))
     }
     async fn verify_audit(&self, bearer: Bearer) -> Reply<AuditCheck> {
         admin::verify_audit(&self.0, &self.0.authorize(&bearer)?)
