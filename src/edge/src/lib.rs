@@ -6,9 +6,11 @@ pub mod clock;
 pub mod config;
 pub mod enroll;
 pub mod exit;
+pub mod logout;
 pub mod proxy;
 pub mod run;
 pub mod state;
+pub mod status;
 
 #[cfg(test)]
 mod fake_controller;
