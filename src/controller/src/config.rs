@@ -6,6 +6,7 @@
 //! tls:                                    # without: its own CA, made at the first start
 //!   certificate: /etc/aegis/server.pem    # leaf first, CA last
 //!   key: /etc/aegis/server.key
+//! plaintext: false                        # true: no TLS, for loopback addresses only
 //! tenants: [t-web, t-db]                  # made at start if they aren't there; `default` always is
 //! enrollment:
 //!   ratePerSecond: 10                     # attempts a second and source address
@@ -33,6 +34,8 @@ pub struct ControllerConfig {
     pub public_endpoint: Option<Endpoint>,
     /// The operator's own certificates.
     pub tls: Option<TlsFiles>,
+    /// No TLS; only where the listening address is a loopback one.
+    pub plaintext: bool,
     /// Tenants to make at start.
     pub tenants: Vec<TenantId>,
     /// Limits of the enrolment calls.
@@ -87,11 +90,12 @@ mod tests {
     fn every_field_is_read_and_no_other_accepted() {
         let config = parse(
             "listen: 127.0.0.1:7\npublicEndpoint: a.example:1\ntls: {certificate: /c, key: /k}\n\
-             tenants: [t-web]\nenrollment: {ratePerSecond: 1000, burst: 2000}\n",
+             plaintext: true\ntenants: [t-web]\nenrollment: {ratePerSecond: 1000, burst: 2000}\n",
         )
         .unwrap();
         assert_eq!(config.listen.unwrap().port(), 7);
         assert_eq!(config.public_endpoint.unwrap().to_string(), "a.example:1");
+        assert!(config.plaintext);
         assert_eq!(config.tenants[0].as_str(), "t-web");
         assert_eq!(config.enrollment, EnrollmentLimits { rate_per_second: 1000, burst: 2000 });
         assert_eq!(parse("# nothing\n").unwrap_or_default(), ControllerConfig::default());

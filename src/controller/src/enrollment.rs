@@ -70,6 +70,7 @@ impl Enrollments {
         if !controller.nonces.take(&request.nonce, &request.public_key, Instant::now()) {
             return Err(usable(Code::Invalid, "the nonce is unknown, used, or older than five minutes"));
         }
+        nodes::check_capabilities(&request.capabilities).map_err(|reason| usable(Code::Invalid, &reason))?;
         if !is_proven(&request) {
             return Err(usable(Code::Unauthenticated, "the proof isn't by the key that it names"));
         }

@@ -40,6 +40,9 @@ pub enum RunError {
     /// The public endpoint is one that nobody can connect to.
     #[error("nobody can connect to '{0}'; give --public-endpoint the host name and port that daemons use")]
     WildcardEndpoint(Endpoint),
+    /// Without TLS, nobody but this machine may connect.
+    #[error("plain text on {0} is refused, it isn't loopback; listen on 127.0.0.1, or leave 'plaintext' out")]
+    Plaintext(SocketAddr),
     /// The address is taken, or not this machine's.
     #[error("can't listen on {address}: {reason}")]
     Listen {

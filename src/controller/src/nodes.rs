@@ -50,6 +50,26 @@ impl Node {
     }
 }
 
+/// The most bytes that a host may say of itself, as JSON.
+const MAX_CAPABILITIES: usize = 32 * 1024;
+
+/// What a host says of itself is stored and shown on terminals: it must be bounded, and hold no control characters.
+pub(crate) fn check_capabilities(have: &Capabilities) -> Result<(), String> {
+    let size = json(have).len();
+    if size > MAX_CAPABILITIES {
+        return Err(format!("the capabilities have {size} bytes, allowed are {MAX_CAPABILITIES}"));
+    }
+    let labels = have.labels.iter().flat_map(|(key, value)| [key, value]);
+    let mut texts = [&have.hostname, &have.os, &have.arch, &have.version]
+        .into_iter()
+        .chain(&have.local_tools)
+        .chain(labels);
+    if texts.any(|text| text.chars().any(char::is_control)) {
+        return Err("the capabilities hold control characters".to_owned());
+    }
+    Ok(())
+}
+
 /// A JSON value of the store. What can't be read is damaged, and said to be.
 pub(crate) fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(value)

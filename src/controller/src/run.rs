@@ -131,6 +131,14 @@ where
     let public_endpoint = reachable(config.public_endpoint, address)?;
     let names = identity::names(public_endpoint.as_ref(), address);
     let identity = identity::load_or_make(data, config.tls.as_ref(), &names, clock.now())?;
+    let tls = match (config.plaintext, address.ip().is_loopback()) {
+        (false, _) => Some(identity.tls),
+        (true, true) => {
+            tracing::warn!(%address, "serving plain text: everybody on this machine can read along");
+            None
+        }
+        (true, false) => return Err(RunError::Plaintext(address)),
+    };
     let local = local_endpoint(public_endpoint.as_ref(), address);
     let controller = Arc::new(Controller::new(Parts {
         store,
@@ -168,7 +176,7 @@ where
             let _ = controller.bus.send(&node, Order::Stopping);
         }
     };
-    let served = server::serve(connections, Some(identity.tls), services, stop).await;
+    let served = server::serve(connections, tls, services, stop).await;
     tasks.shutdown().await;
     served.map_err(|error| RunError::Serve(error.to_string()))
 }

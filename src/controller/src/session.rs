@@ -96,7 +96,8 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             if self.ended {
                 return None;
             }
-            let result = if self.link.is_none() { self.greet().await } else { self.step().await };
+            // What rarely runs is boxed: its state would otherwise lie in every stream for ever.
+            let result = if self.link.is_none() { Box::pin(self.greet()).await } else { self.step().await };
             if let Err(end) = result {
                 self.ended = true;
                 self.leave(&end);
@@ -179,7 +180,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
                 Some(Command::HeartbeatAck)
             }
             Event::CapabilityUpdate(capabilities) => {
-                update_capabilities(&self.controller, &link.node, &capabilities).await?;
+                Box::pin(update_capabilities(&self.controller, &link.node, &capabilities)).await?;
                 None
             }
             Event::Ack { sequence } => {
@@ -187,7 +188,10 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
                 None
             }
             Event::TokenRequest => {
-                let Some((node, _)) = nodes::get(&*self.controller.store, &link.node)? else { return Ok(()) };
+                let node = nodes::get(&*self.controller.store, &link.node)?.map(|(node, _)| node);
+                let Some(node) = node.filter(|node| !node.is_revoked()) else {
+                    return self.advance(StreamInput::Revoked);
+                };
                 let minted =
                     self.controller.mint_node_token(&node).map_err(|error| End::Failed(error.to_string()))?;
                 link.token_ends = minted.claims.exp;
@@ -251,7 +255,8 @@ pub(crate) async fn update_capabilities(
     controller: &Controller,
     node: &NodeId,
     capabilities: &Capabilities,
-) -> Result<(), aegis_store::StoreError> {
+) -> Result<(), End> {
+    nodes::check_capabilities(capabilities).map_err(|reason| End::Refused(ApiError::invalid(reason)))?;
     let change = |node: &mut nodes::Node| {
         let changed = node.capabilities != *capabilities;
         node.capabilities.clone_from(capabilities);
@@ -261,7 +266,8 @@ pub(crate) async fn update_capabilities(
         let (id, tenant) = (node.id.as_str(), node.tenant.as_str());
         controller.audit(batch, controller.event(id, tenant, "capabilities", id, ""));
     };
-    nodes::update(&*controller.store, node, change, also).await.map(|_| ())
+    nodes::update(&*controller.store, node, change, also).await?;
+    Ok(())
 }
 
 /// How often a daemon shall send a heartbeat.

@@ -419,3 +419,33 @@ async fn after_a_restart_the_node_is_there_and_disconnected() {
     );
     Daemon::connect(&again, &host, "s2").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_stream_is_small() {
+    let controller = controller().await;
+    let (_events, incoming) = tokio::sync::mpsc::unbounded_channel();
+    let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+    let commands = Session::new(controller, crate::testing::peer(), incoming).into_commands();
+    // Ten thousand of them share a goal of 45 KiB each with TLS and HTTP/2, which need 40.
+    assert!(size_of_val(&commands) <= 1536, "{} bytes", size_of_val(&commands));
+}
+
+#[tokio::test(start_paused = true)]
+async fn capabilities_are_plain_text_of_bounded_size() {
+    let controller = controller().await;
+    let host = host(&controller, "default", 1, "web-1").await;
+    let before = seen(&controller, &host).await;
+    let mut escape = capabilities("web-1");
+    escape.labels.insert("x".into(), "\u{1b}[2J".into());
+    let mut large = capabilities("web-1");
+    large.local_tools = vec!["t".repeat(100); 1000];
+    for (number, capabilities) in [escape, large].into_iter().enumerate() {
+        let mut daemon = Daemon::connect(&controller, &host, &format!("s{number}")).await;
+        daemon.send(&Event::CapabilityUpdate(capabilities.clone()));
+        assert_eq!(daemon.end().await.unwrap().code, Code::Invalid);
+        let mut daemon = Daemon::open(&controller, &host, &format!("h{number}"));
+        daemon.send(&Event::Hello { node_token: host.token.clone(), capabilities });
+        assert_eq!(daemon.end().await.unwrap().code, Code::Invalid);
+    }
+    assert_eq!(seen(&controller, &host).await.labels, before.labels);
+}

@@ -212,3 +212,23 @@ async fn a_damaged_context_is_written_anew_and_its_endpoint_follows() {
     third.admin().await.who_am_i().await.unwrap();
     third.stop().await;
 }
+
+#[tokio::test]
+async fn plain_text_is_for_loopback_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = ControllerConfig { plaintext: true, ..ControllerConfig::default() };
+    let running = start(directory.path(), config.clone()).await;
+    let endpoint: Endpoint = running.address.to_string().parse().unwrap();
+    let channel = aegis_wire::dial::connect_plaintext(&endpoint, Arc::new(TcpDialer)).await.unwrap();
+    OperatorClient::new(channel, &running.context("token")).unwrap().who_am_i().await.unwrap();
+    running.stop().await;
+    let environment = Environment {
+        store: Arc::new(aegis_store::MemoryStore::new()),
+        clock: Arc::new(SystemClock),
+        connections: futures::stream::empty::<std::io::Result<(tokio::io::DuplexStream, SocketAddr)>>(),
+        address: "10.0.0.1:50056".parse().unwrap(),
+    };
+    let error =
+        serve(directory.path(), config, environment, |_| (), std::future::pending()).await.unwrap_err();
+    assert!(matches!(error, RunError::Plaintext(_)), "{error}");
+}

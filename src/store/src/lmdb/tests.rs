@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::Path,
+    process::Command,
+};
 
 use aegis_core::Revision;
 
@@ -115,4 +119,47 @@ fn a_hot_copy_opens_as_a_store_with_revisions_of_its_own() {
     put(&restored, "a", "3");
     assert!(restored.get("a").unwrap().unwrap().revision > Revision(1 << 32));
     assert_eq!(restored.log("log", 0, 9).unwrap().len(), 2, "logs go on without a gap");
+}
+
+/// The victim of the test below: commits until it is killed, and says what was acknowledged.
+#[test]
+#[ignore = "started by kill_9_around_any_commit_loses_nothing_acknowledged"]
+#[allow(clippy::print_stdout, reason = "that is how the parent learns")]
+fn victim() {
+    let Ok(directory) = std::env::var("AEGIS_TEST_STORE") else { return };
+    let store = open(Path::new(&directory));
+    crate::fault::arm();
+    for number in 0..20_u8 {
+        let mut batch = Batch::new();
+        batch
+            .put("last", [number])
+            .put(format!("k/{number}"), [number])
+            .append("log", move |_, _| vec![number]);
+        store.commit(batch).wait().unwrap();
+        println!("acknowledged {number}");
+    }
+}
+
+#[test]
+fn kill_9_around_any_commit_loses_nothing_acknowledged() {
+    for (point, passes) in [("before", 1), ("before", 7), ("after", 1), ("after", 7)] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "lmdb::tests::victim", "--ignored", "--nocapture"])
+            .env("AEGIS_TEST_STORE", directory.path())
+            .env("AEGIS_FAULT", format!("store.commit.{point}:{passes}"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.signal(), Some(9), "{point}:{passes}");
+        let acknowledged = String::from_utf8_lossy(&output.stdout).matches("acknowledged").count();
+        assert_eq!(acknowledged, passes - 1, "{point}:{passes}");
+        let store = open(directory.path());
+        let kept = store.list("k/").unwrap().len();
+        assert!((acknowledged..=acknowledged + 1).contains(&kept), "{point}:{passes}: {kept}");
+        // All of a commit, or nothing of it.
+        assert_eq!(store.revision(), Revision(kept as u64));
+        assert_eq!(store.log("log", 0, 99).unwrap().len(), kept);
+        assert_eq!(store.get("last").unwrap().is_some(), kept > 0);
+        put(&store, "after", "1");
+    }
 }
