@@ -102,7 +102,7 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
     let standing = nodes::get(&*controller.store, &node.id)?;
 
     let (id, tenant) = (node.id.as_str(), node.tenant.as_str());
-    let mut batch = Batch { lazy: true, ..Batch::default() };
+    let mut batch = Batch { lazy: true, quiet: true, ..Batch::default() };
     presence.put(&mut batch, &node.id);
     controller.audit(&mut batch, controller.event(id, tenant, "connect", id, &format!("from {}", peer.ip())));
     controller.store.commit(batch).detach();

@@ -218,7 +218,7 @@ impl<S> Session<S> {
     fn leave(&mut self, end: &End) {
         let Some(link) = self.link.take() else { return };
         let controller = &self.controller;
-        let mut batch = Batch { lazy: true, ..Batch::default() };
+        let mut batch = Batch { lazy: true, quiet: true, ..Batch::default() };
         let generation = link.route.generation();
         if let Some(presence) = controller.live.disconnect(&link.node, generation, controller.clock.now_ms())
         {

@@ -179,7 +179,7 @@ impl Controller {
 
     /// Records `event` soon, together with others; nobody waits for the disk.
     pub fn audit_soon(&self, event: Event) {
-        let mut batch = Batch { lazy: true, ..Batch::default() };
+        let mut batch = Batch { lazy: true, quiet: true, ..Batch::default() };
         self.audit(&mut batch, event);
         self.store.commit(batch).detach();
     }

@@ -23,7 +23,7 @@ pub(crate) trait Rows {
 pub(crate) struct Applied {
     /// The revision of the store after it.
     pub revision: Revision,
-    /// The keys that it wrote or removed.
+    /// The keys that it wrote or removed, unless it was quiet.
     pub keys: Vec<String>,
 }
 
@@ -46,15 +46,20 @@ pub(crate) fn apply<R: Rows>(
     let writes_keys = batch.writes.iter().any(|write| !matches!(write, Write::Append { .. }));
     let revision = if writes_keys { Revision(now.0 + 1) } else { now };
     let mut keys = Vec::new();
+    let mut changed = |key: &String| {
+        if !batch.quiet {
+            keys.push(key.clone());
+        }
+    };
     for write in &batch.writes {
         match write {
             Write::Put { key, value } => {
                 rows.put(key, value, revision)?;
-                keys.push(key.clone());
+                changed(key);
             }
             Write::Delete { key } => {
                 rows.delete(key)?;
-                keys.push(key.clone());
+                changed(key);
             }
             Write::Append { log, make } => rows.append(log, make)?,
         }

@@ -68,6 +68,9 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// Nobody waits for it: the writer may hold it back for up to a tenth of a second, to write more at once.
     pub lazy: bool,
+    /// Nobody needs to hear of it: its keys are neither announced to watchers nor listed as changes, of which a store
+    /// remembers only the last.
+    pub quiet: bool,
 }
 
 impl Batch {

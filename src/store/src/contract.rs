@@ -161,6 +161,11 @@ fn a_watcher_learns_of_its_prefix_only() {
         let mut watch = store.watch("a/");
         put(&*store, "b/1", "1");
         put(&*store, "a/1", "1");
+        let mut quiet = one("a/quiet");
+        quiet.quiet = true;
+        assert_eq!(store.commit(quiet).wait(), Ok(Revision(3)), "{engine}");
+        let quietly = store.changes(Revision(2), "").unwrap();
+        assert_eq!(quietly, Some(keys(&[])), "{engine}: nobody needs to hear of it");
         let changed = runtime.block_on(watch.next());
         assert_eq!(changed, Some(Changed::Keys(Revision(2), keys(&["a/1"]))), "{engine}");
         for number in 0..2000 {
