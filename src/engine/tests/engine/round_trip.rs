@@ -1,0 +1,160 @@
+//! `diff` after `apply`, and `export` then `diff`, are empty.
+
+use aegis_core::{Meta, ObjectKey};
+use aegis_engine::{
+    export::Document,
+    memory::MemoryRealm,
+    realm::{Object, Realm},
+};
+use aegis_kinds::{KINDS, Spec};
+use futures::FutureExt;
+use proptest::{collection, option, prelude::*};
+use serde_json::json;
+
+use crate::world::*;
+
+#[test]
+fn diff_after_apply_is_empty_for_the_example_of_every_kind() {
+    for info in KINDS {
+        let realm = realm();
+        let report = by("f").apply(&realm, info.example);
+        assert_eq!(report.objects.len(), 1, "{}", info.name);
+        assert!(!report.objects[0].steps.is_empty(), "{}", info.name);
+        let plan = by("f").prune().plan(&realm, info.example);
+        assert!(!plan.has_differences() && !plan.writes(), "{}: {:?}", info.name, steps(&plan));
+    }
+}
+
+fn stored(realm: &MemoryRealm) -> Vec<Object> {
+    let kinds: Vec<&str> = KINDS.iter().map(|info| info.name).collect();
+    realm.objects(&kinds).now_or_never().unwrap().unwrap()
+}
+
+/// All that is stored, as the manifests that `aegis export` prints.
+fn export(realm: &MemoryRealm) -> String {
+    let mut text = String::new();
+    for object in stored(realm) {
+        let document = Document::of_stored(&object.key, &object.body).unwrap().unwrap();
+        text += "---\n";
+        text += &serde_saphyr::to_string(&document).unwrap();
+    }
+    text
+}
+
+/// Texts that YAML could take for something else.
+fn text() -> impl Strategy<Value = String> {
+    let hard = [
+        "yes",
+        "null",
+        "~",
+        "1",
+        "1.5",
+        "0x1f",
+        "- a",
+        "a: b",
+        "#no",
+        "'",
+        "\"",
+        "@x",
+        "*x",
+        "|",
+        " ",
+        "2026-01-01",
+    ];
+    prop_oneof![
+        proptest::sample::select(hard.to_vec()).prop_map(str::to_owned),
+        "[ -~äß→\n\t]{1,20}",
+        "[a-z]{1,5}",
+    ]
+}
+fn meta() -> impl Strategy<Value = Meta> {
+    let map = || collection::btree_map("[a-z]{1,6}(/[a-z]{1,3})?", text(), 0..3);
+    (map(), map()).prop_map(|(labels, annotations)| Meta { labels, annotations })
+}
+fn specs() -> impl Strategy<Value = (ObjectKey, Spec)> {
+    let spec = |kind: &str, spec: serde_json::Value| -> Spec {
+        serde_json::from_value(json!({"kind": kind, "spec": spec})).unwrap()
+    };
+    let tag = || collection::btree_set("[a-zA-Z0-9][a-z0-9_./:-]{0,6}", 0..4);
+    let hosts = || collection::btree_set(proptest::sample::select(vec![WEB_1, WEB_2, DB_3]), 0..3);
+    let node =
+        (proptest::sample::select(vec![WEB_1, WEB_2]), tag(), option::of(text()), option::of(any::<bool>()))
+            .prop_map(move |(name, tags, display, drain)| {
+                let mut value = json!({"tags": tags});
+                if let Some(display) = display {
+                    value["displayName"] = display.into();
+                }
+                if let Some(drain) = drain {
+                    value["drain"] = drain.into();
+                }
+                (ObjectKey::new("EdgeNode", name), spec("EdgeNode", value))
+            });
+    let selector = proptest::sample::select(vec![
+        "all",
+        "tags=AllOf(prod,web) os=linux",
+        "os=macos",
+        "@n-aaaa0000000000000001",
+        "tags=AnyOf(a,b) arch=arm64",
+    ]);
+    let group = ("[a-z0-9]{1,5}", selector, hosts()).prop_map(move |(name, selector, pinned)| {
+        let value = json!({"selector": selector, "pinned": pinned});
+        (ObjectKey::new("EdgeGroup", name), spec("EdgeGroup", value))
+    });
+    let tools = || collection::vec("[a-z]{1,4}(\\.[a-z]{1,4})?", 1..3);
+    let capability = (
+        tools(),
+        collection::vec("/[a-z /'\"#:-]{0,8}[a-z]", 0..3),
+        option::of(1..100_u32),
+        option::of(1..9_u8),
+    )
+        .prop_map(|(tools, paths, rate, output)| {
+            let mut value = json!({"tools": tools, "paths": paths});
+            if let Some(rate) = rate {
+                value["rateLimit"] = format!("{rate}/m").into();
+            }
+            if let Some(output) = output {
+                value["maxOutput"] = format!("{output}MiB").into();
+            }
+            value
+        });
+    let context =
+        ("[a-z0-9]{1,5}", collection::vec(capability, 0..3), collection::btree_set("[a-z]{1,4}", 0..3))
+            .prop_map(move |(name, capabilities, deny)| {
+                let value = json!({"capabilities": capabilities, "deny": deny});
+                (ObjectKey::new("SecurityContext", name), spec("SecurityContext", value))
+            });
+    prop_oneof![node, group, context]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_exported_can_be_declared_by_anybody_without_a_difference(
+        objects in collection::btree_map("[a-z]{1,4}", (specs(), meta()), 0..8),
+    ) {
+        let realm = realm();
+        for ((key, spec), meta) in objects.into_values() {
+            let document = Document::new(&key.name, &spec, meta).unwrap();
+            by("one").force().apply(&realm, &serde_saphyr::to_string(&document).unwrap());
+        }
+        let before = dump(&realm);
+        let text = export(&realm);
+        let plan = by("two").plan(&realm, &text);
+        prop_assert!(!plan.has_differences(), "{:?}\n{}", steps(&plan), text);
+        carry_out(&realm, plan).unwrap();
+        for (key, body) in dump(&realm) {
+            prop_assert_eq!(&body["spec"], &before[&key]["spec"]);
+            prop_assert_eq!(&body["meta"], &before[&key]["meta"]);
+        }
+        // JSON is YAML, so what `export --output json` prints can be declared as well.
+        let mut json = String::new();
+        for object in stored(&realm) {
+            let document = Document::of_stored(&object.key, &object.body).unwrap().unwrap();
+            json += "---\n";
+            json += &serde_json::to_string_pretty(&document).unwrap();
+            json += "\n";
+        }
+        prop_assert!(!by("two").plan(&realm, &json).writes());
+    }
+}
