@@ -10,7 +10,7 @@ const MOST_OBJECTS: usize = 200;
 
 /// The plan as markdown: a heading with the count, then the differences as a diff.
 pub fn markdown(report: &Report) -> String {
-    let mut text = format!("### aegis diff: {}\n\n", report.summary);
+    let mut text = format!("### aegis diff: {}\n\n", super::planned(&report.summary));
     let differs =
         |e: &&aegis_engine::event::ObjectEvent| e.outcome != Outcome::Unchanged || !e.conflicts.is_empty();
     let changed: Vec<_> = report.objects.iter().filter(differs).collect();

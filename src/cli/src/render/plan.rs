@@ -1,6 +1,6 @@
 //! A plan in a terminal, and each object as it ends.
 
-use aegis_core::Outcome;
+use aegis_core::{Outcome, outcome::Summary};
 use aegis_engine::event::{ObjectEvent, Report};
 
 use crate::terminal::Paint;
@@ -92,10 +92,29 @@ pub fn warnings(report: &Report, paint: Paint) -> String {
         .fold(String::new(), |text, warning| text + &format!("{} {warning}\n", paint.yellow("warning:")))
 }
 
+/// A summary of what isn't done yet: `2 to create, 1 unchanged`.
+pub fn planned(summary: &Summary) -> String {
+    let part = |outcome: &Outcome| {
+        let count = summary.count(*outcome);
+        let word = match outcome {
+            Outcome::Created => "to create",
+            Outcome::Updated => "to update",
+            Outcome::Deleted => "to delete",
+            Outcome::Unchanged | Outcome::Skipped | Outcome::Failed => outcome.as_str(),
+        };
+        (count > 0).then(|| format!("{count} {word}"))
+    };
+    let parts: Vec<String> = Outcome::ALL.iter().filter_map(part).collect();
+    if parts.is_empty() { "nothing to do".into() } else { parts.join(", ") }
+}
+
 /// How many ended how, and where that is written down.
 pub fn summary(report: &Report, paint: Paint) -> String {
-    let when = if report.dry_run { " (nothing was changed)" } else { "" };
     let revision = report.revision.map(|r| format!(", revision {r}")).unwrap_or_default();
-    let text = format!("{}{revision}{when}", report.summary);
+    let text = if report.dry_run {
+        format!("{} (nothing was changed)", planned(&report.summary))
+    } else {
+        format!("{}{revision}", report.summary)
+    };
     format!("{}\n", if report.summary.count(Outcome::Failed) > 0 { paint.red(&text) } else { text })
 }

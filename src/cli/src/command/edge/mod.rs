@@ -5,9 +5,11 @@ mod enroll;
 mod fleet;
 mod group;
 mod keys;
+mod logout;
 mod ls;
 mod run;
 mod shutdown;
+mod status;
 mod tag;
 
 use aegis_core::ExitCode;
@@ -29,6 +31,8 @@ pub struct Args {
 enum Command {
     Enroll(enroll::Args),
     Run(run::Args),
+    Status(status::Args),
+    Logout(logout::Args),
     Ls(ls::Args),
     Tag(tag::Args),
     Group(group::Args),
@@ -44,6 +48,8 @@ impl Args {
         match self.command {
             Command::Enroll(args) => args.run().await,
             Command::Run(args) => args.run().await,
+            Command::Status(args) => args.run(),
+            Command::Logout(args) => args.run().await,
             Command::Ls(args) => args.run(context).await,
             Command::Tag(args) => args.run(context).await,
             Command::Group(args) => args.run(context).await,

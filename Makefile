@@ -1,0 +1,44 @@
+# make demo    builds what is missing and shows the main job, on this machine, in seconds
+# make test    every test
+# make check   formatting, lints, generated files, dependency and layering rules
+# make bench   the numbers of docs/specification.md, next to their peers
+# make generate  writes generated files anew: protobuf code, schemas, reference, man pages, completions
+# make fuzz    each fuzz target for 60 seconds (needs a nightly toolchain)
+
+.PHONY: demo test check bench generate fuzz build setup
+
+export CARGO_TERM_COLOR ?= auto
+FUZZ_SECONDS ?= 60
+
+setup:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust, for example from Debian's rustup package"; exit 1; }
+	@command -v cc >/dev/null || { echo "installing a C compiler (some dependencies are C)"; \
+	  $$(test "$$(id -u)" = 0 || echo sudo) sh -c 'apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev'; }
+
+build: setup
+	cargo build --release -p aegis-cli
+
+demo: build
+	examples/quickstart/demo.sh target/release/aegis
+
+test: setup
+	cargo build -p aegis-cli
+	cargo test --workspace
+
+check: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test -q -p aegis-tests --test rules --test generated
+	cargo test -q -p aegis-wire --test generated
+
+generate: setup
+	AEGIS_UPDATE=1 cargo test -q -p aegis-wire --test generated
+	AEGIS_UPDATE=1 cargo test -q -p aegis-tests --test generated
+
+bench: build
+	cargo bench -p aegis-tests
+
+fuzz: setup
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in $$(cd fuzz && cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

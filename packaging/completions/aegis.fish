@@ -1,0 +1,332 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_aegis_global_optspecs
+    string join \n context= h/help V/version
+end
+
+function __fish_aegis_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_aegis_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_aegis_using_subcommand
+    set -l cmd (__fish_aegis_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c aegis -n "__fish_aegis_needs_command" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_needs_command" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "apply" -d 'Make the fleet as the manifests say'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "diff" -d 'Show what apply would do, and change nothing'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "validate" -d 'Check manifests without asking anybody'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "get" -d 'List the declared objects of a kind, or show one'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "describe" -d 'Show all there is to know of an object: what is declared, by whom, and what is seen'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "delete" -d 'Delete objects, whoever owns them'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "export" -d 'Print what is declared as manifests'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "explain" -d 'Explain a kind, or one of its fields'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "schema" -d 'Print the JSON Schema of a kind, or of whole manifest files'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "history" -d 'List every applied plan, newest first, or show one: who, what, when'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "rollback" -d 'Go back to what an owner had declared after an earlier revision, as a plan'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "edge" -d 'Hosts: the daemon that runs on one, and what operators do with many'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "controller" -d 'The controller: run it, and administer it'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -s f -l filename -d 'A manifest file, a directory of them, or - for standard input; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l owner -d 'Who declares this [default: the name of the manifests\' directory]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -s R -l recursive -d 'Read the directories in a directory too'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l prune -d 'Remove what this owner declared before and no longer declares'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l force-conflicts -d 'Take over fields that other owners set'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l dry-run -d 'Show the plan and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -s y -l yes -d 'Apply without asking'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l wait -d 'Wait until connected hosts have done what was declared (draining), at most --timeout [default: 1m]'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -s f -l filename -d 'A manifest file, a directory of them, or - for standard input; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -l owner -d 'Who declares this [default: the name of the manifests\' directory]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -s o -l output -d 'How to show the plan' -r -f -a "text\t'For people'
+json\t'For programs'
+yaml\t'For both'
+markdown\t'For pull requests'"
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -s R -l recursive -d 'Read the directories in a directory too'
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -l prune -d 'Remove what this owner declared before and no longer declares'
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -l force-conflicts -d 'Show conflicts as taken over'
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -l exit-code -d 'Exit 10 when there are differences, 11 when there are conflicts'
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand validate" -s f -l filename -d 'A manifest file, a directory of them, or - for standard input; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand validate" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand validate" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand validate" -s R -l recursive -d 'Read the directories in a directory too'
+complete -c aegis -n "__fish_aegis_using_subcommand validate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand validate" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand get" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand get" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand get" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand describe" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand describe" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand describe" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand describe" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -s f -l filename -d 'Delete what these manifests declare: a file, a directory, or -; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -s R -l recursive -d 'Read the directories in a directory too'
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -l dry-run -d 'Show the plan and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -s y -l yes -d 'Apply without asking'
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand export" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand export" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand export" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand explain" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand explain" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand schema" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand schema" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand history" -l limit -d 'At most so many' -r
+complete -c aegis -n "__fish_aegis_using_subcommand history" -l owner -d 'Only this owner\'s' -r
+complete -c aegis -n "__fish_aegis_using_subcommand history" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand history" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand history" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -l force-conflicts -d 'Take over fields that other owners set since'
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -l dry-run -d 'Show the plan and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -s y -l yes -d 'Apply without asking'
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "enroll" -d 'Make this machine a host of the fleet, with a token from its controller'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "run" -d 'Run the daemon of this host until it is told to end'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "status" -d 'Show this host\'s identity, its connection and what it reports of itself'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "logout" -d 'Take this host out of the fleet: stop its daemon, delete its key and its token'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "ls" -d 'List the hosts of the tenant'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "tag" -d 'Add or remove tags of a host, be it connected or not'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "group" -d 'Saved groups of hosts: a selector with a name, and pinned hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "fleet" -d 'Many hosts at once'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "keys" -d 'The keys of hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "drain" -d 'Let a host refuse new work while running work ends'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "shutdown" -d 'Let the daemon of a connected host finish running work and end'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and not __fish_seen_subcommand_from enroll run status logout ls tag group fleet keys drain shutdown help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l config -d 'The daemon\'s config; its folder keeps the daemon\'s state [default: $AEGIS_CONFIG, else ~/.aegis/edge/aegis-config.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l non-interactive -d 'Fail with exit 4 rather than ask'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l force -d 'Overwrite whatever is there'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l keep-existing -d 'Reuse whatever is there; exit 4 where that would be unsafe'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l dry-run -d 'Show what would be done; touch neither disk nor network'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l minimal -d 'Write the short config template instead of the annotated one'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -l no-service -d 'Install no service unit'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from enroll" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from run" -l config -d 'The daemon\'s config [default: $AEGIS_CONFIG, else ~/.aegis/edge/aegis-config.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from run" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from status" -l config -d 'The daemon\'s config [default: $AEGIS_CONFIG, else ~/.aegis/edge/aegis-config.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from status" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from status" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from logout" -l config -d 'The daemon\'s config [default: $AEGIS_CONFIG, else ~/.aegis/edge/aegis-config.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from logout" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from logout" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from logout" -l purge -d 'Remove everything of the daemon\'s folder'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from logout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from logout" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -l tag -d 'Only hosts with this tag; may be repeated, all must be there' -r
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -l label -d 'Only hosts with this label; may be repeated, all must be there' -r
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -l connected -d 'Only connected hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from tag" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from tag" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from tag" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from tag" -f -a "add" -d 'Add tags'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from tag" -f -a "rm" -d 'Remove tags'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from tag" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -f -a "ls" -d 'List the groups'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -f -a "create" -d 'Create a group'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -f -a "set-pinned" -d 'Pin hosts to a group, or unpin them, whatever its selector says'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -f -a "rm" -d 'Remove a group; its hosts stay as they are'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from group" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from fleet" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from fleet" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from fleet" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from fleet" -f -a "preview" -d 'Show which hosts a target resolves to, and which it skips and why'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from fleet" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from keys" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from keys" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from keys" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from keys" -f -a "revoke-remote" -d 'Revoke a host: its token is refused from now on and its stream is closed'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from keys" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from drain" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from drain" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from drain" -l off -d 'Take new work again'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from drain" -l dry-run -d 'Show what would be done and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from drain" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from shutdown" -l reason -d 'Why, for the host\'s log and the audit log' -r
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from shutdown" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from shutdown" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from shutdown" -l dry-run -d 'Show what would be done and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from shutdown" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from shutdown" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "enroll" -d 'Make this machine a host of the fleet, with a token from its controller'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "run" -d 'Run the daemon of this host until it is told to end'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "status" -d 'Show this host\'s identity, its connection and what it reports of itself'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "logout" -d 'Take this host out of the fleet: stop its daemon, delete its key and its token'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the hosts of the tenant'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "tag" -d 'Add or remove tags of a host, be it connected or not'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "group" -d 'Saved groups of hosts: a selector with a name, and pinned hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "fleet" -d 'Many hosts at once'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "keys" -d 'The keys of hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Let a host refuse new work while running work ends'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "shutdown" -d 'Let the daemon of a connected host finish running work and end'
+complete -c aegis -n "__fish_aegis_using_subcommand edge; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "run" -d 'Run the controller until it is told to end'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "enrollment-token" -d 'Tokens with which hosts enrol'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "token" -d 'Tokens with which people and pipelines call the controller'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "tenant" -d 'Tenants: each sees only its own hosts and objects'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "audit" -d 'The append-only, hash-chained log of who did what'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "backup" -d 'Save everything that the running controller has into one file'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "restore" -d 'Make a data directory out of a backup'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and not __fish_seen_subcommand_from run enrollment-token token tenant audit backup restore help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -l data-dir -d 'Where everything is kept; made if it isn\'t there' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -l listen -d 'Where to listen; port 0 takes a free one [default: 0.0.0.0:50056]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -l public-endpoint -d 'How daemons and operators reach it; needed for enrolment tokens when listening on all addresses' -r
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -l config -d 'A config file; flags win over it' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from run" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from enrollment-token" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from enrollment-token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from enrollment-token" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from enrollment-token" -f -a "create" -d 'Make a token: good for one host, for at most 15 minutes'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from enrollment-token" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from token" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from token" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from token" -f -a "create" -d 'Make a user token, to be set as AEGIS_USER_TOKEN'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from token" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from tenant" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from tenant" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from tenant" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from tenant" -f -a "create" -d 'Create a tenant'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from tenant" -f -a "ls" -d 'List the tenants that the caller may see'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from tenant" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from audit" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from audit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from audit" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from audit" -f -a "ls" -d 'List events, oldest first'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check the whole chain; exit 1 when an event was altered, removed or reordered'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from audit" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from backup" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from backup" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from restore" -l data-dir -d 'The directory to make; it must be empty or not there' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from restore" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from restore" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "run" -d 'Run the controller until it is told to end'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "enrollment-token" -d 'Tokens with which hosts enrol'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "token" -d 'Tokens with which people and pipelines call the controller'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "tenant" -d 'Tenants: each sees only its own hosts and objects'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "audit" -d 'The append-only, hash-chained log of who did what'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "backup" -d 'Save everything that the running controller has into one file'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "restore" -d 'Make a data directory out of a backup'
+complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand completions" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "apply" -d 'Make the fleet as the manifests say'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "diff" -d 'Show what apply would do, and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "validate" -d 'Check manifests without asking anybody'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "get" -d 'List the declared objects of a kind, or show one'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "describe" -d 'Show all there is to know of an object: what is declared, by whom, and what is seen'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "delete" -d 'Delete objects, whoever owns them'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "export" -d 'Print what is declared as manifests'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "explain" -d 'Explain a kind, or one of its fields'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "schema" -d 'Print the JSON Schema of a kind, or of whole manifest files'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "history" -d 'List every applied plan, newest first, or show one: who, what, when'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "rollback" -d 'Go back to what an owner had declared after an earlier revision, as a plan'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "edge" -d 'Hosts: the daemon that runs on one, and what operators do with many'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "controller" -d 'The controller: run it, and administer it'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback edge controller completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "enroll" -d 'Make this machine a host of the fleet, with a token from its controller'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "run" -d 'Run the daemon of this host until it is told to end'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "status" -d 'Show this host\'s identity, its connection and what it reports of itself'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "logout" -d 'Take this host out of the fleet: stop its daemon, delete its key and its token'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "ls" -d 'List the hosts of the tenant'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "tag" -d 'Add or remove tags of a host, be it connected or not'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "group" -d 'Saved groups of hosts: a selector with a name, and pinned hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "fleet" -d 'Many hosts at once'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "keys" -d 'The keys of hosts'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "drain" -d 'Let a host refuse new work while running work ends'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from edge" -f -a "shutdown" -d 'Let the daemon of a connected host finish running work and end'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "run" -d 'Run the controller until it is told to end'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "enrollment-token" -d 'Tokens with which hosts enrol'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "token" -d 'Tokens with which people and pipelines call the controller'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "tenant" -d 'Tenants: each sees only its own hosts and objects'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "audit" -d 'The append-only, hash-chained log of who did what'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "backup" -d 'Save everything that the running controller has into one file'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from controller" -f -a "restore" -d 'Make a data directory out of a backup'
