@@ -34,8 +34,9 @@ First steps:
   aegis edge enroll TOKEN && aegis edge run                     on the host
   aegis diff -f fleet.yaml; aegis apply -f fleet.yaml           declare what the fleet should be
 
-Exit codes: 0 success, 1 error, 2 invalid argument or manifest, 3 not authorized, 4 somebody must be asked,
-5 target offline or not found, 7 cancelled, 8 deadline exceeded, 10 differences (diff --exit-code), 11 conflict.";
+Exit codes: 0 success, 1 error, 2 invalid argument or manifest, 3 not authorized,
+4 somebody must be asked, 5 target offline or not found, 7 cancelled, 8 deadline exceeded,
+10 differences (diff --exit-code), 11 ownership conflict.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -74,7 +74,7 @@ impl From<Diagnostics> for Failure {
     /// Shows them, as they have a form of their own.
     #[allow(clippy::print_stderr, reason = "messages go to stderr")]
     fn from(found: Diagnostics) -> Self {
-        eprint!("{}", found.render(Paint::of(Stream::Stderr).is_on()));
+        eprintln!("{}\n", found.render(Paint::of(Stream::Stderr).is_on()));
         let count = found.count();
         let what = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
         Self::invalid(format!("{what} in the manifests; nothing was changed"))

@@ -84,7 +84,7 @@ pub fn decode<D: Decoder>(
             }
             match decode_one(sources, slice, decoder) {
                 Ok(document) => documents.push(document),
-                Err(fault) => found.add(|| fault.diagnose(sources.excerpt(&slice.into()), decoder.kinds())),
+                Err(fault) => found.add(|| fault.diagnose(sources.excerpt(&slice.into()), decoder)),
             }
             spent.fetch_add(take_cost(), Ordering::Relaxed);
         }
@@ -203,7 +203,8 @@ fn parsed_kind<D: Decoder>(text: &str, decoder: &D) -> Result<&'static str, Faul
 }
 
 impl Fault {
-    fn diagnose(self, excerpt: Excerpt<'_>, kinds: &[&str]) -> Diagnostic {
+    fn diagnose<D: Decoder>(self, excerpt: Excerpt<'_>, decoder: &D) -> Diagnostic {
+        let kinds = decoder.kinds();
         let version = || locate::find(excerpt.text, "apiVersion").filter(|spot| spot.exact)?.scalar;
         match self {
             Self::TooLarge => {
@@ -226,7 +227,10 @@ impl Fault {
                 diagnostic.help = suggestion(&kind, kinds);
                 diagnostic.at(excerpt.field("kind"))
             }
-            Self::Decode(error) => diagnose(&error, excerpt),
+            Self::Decode(error) => diagnose(&error, excerpt, &|path, text| {
+                let kind = locate::find(excerpt.text, "kind")?.scalar?;
+                decoder.refine(&kind, path, text)
+            }),
             Self::Name(error) => {
                 Diagnostic::error(format!("'{}' is not a valid name", clipped(&error.given)))
                     .at(excerpt.field("metadata.name"))

@@ -1,6 +1,6 @@
 //! One document: from its text to its header and its typed spec, in one pass of the parser.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::{cell::Cell, collections::BTreeMap, ops::Range};
 
 use aegis_core::Meta;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -8,8 +8,7 @@ use serde_saphyr::{Error, Options, budget::BudgetReport};
 
 use super::limits::{self, ALIASES, DEPTH, DOCUMENT_BYTES, REPLAYED, VALUES};
 
-/// The only `apiVersion` that there is.
-pub const API_VERSION: &str = "aegis.dev/v1";
+pub use aegis_kinds::API_VERSION;
 
 /// What every document says besides its spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +34,24 @@ pub trait Decoder: Sync {
     /// Decodes `document`, which says that it is a `kind` (one of [`Decoder::kinds`]); usually a table from the kind's
     /// name to [`decode_document`] with the kind's spec.
     fn decode(&self, kind: &'static str, document: &str) -> Result<(Header, Self::Spec), Error>;
+
+    /// What exactly is wrong within the text of a field that couldn't be decoded, for fields with a grammar of their
+    /// own. `path` is as in [`super::Sources::place`].
+    fn refine(&self, kind: &str, path: &str, text: &str) -> Option<Refined> {
+        let _ = (kind, path, text);
+        None
+    }
+}
+
+/// A fault within the text of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refined {
+    /// The bytes of the field's text that are at fault.
+    pub within: Range<usize>,
+    /// What is wrong with them.
+    pub message: String,
+    /// The way out.
+    pub help: Option<String>,
 }
 
 /// Decodes the document of a kind whose spec is `S`, within the bounds on depth, size and aliases.

@@ -5,15 +5,18 @@ use std::ops::Range;
 use aegis_core::{diagnostic::Diagnostic, nearest::nearest};
 use serde_saphyr::{Error, Location, budget::BudgetBreach, localizer::ExternalMessageSource};
 
-use super::{excerpt::Excerpt, limits, locate, syntax};
+use super::{document::Refined, excerpt::Excerpt, limits, locate, syntax};
 
 /// The longest piece of an input that a message repeats, in characters.
 const QUOTED: usize = 60;
 /// The most valid names that a help lists.
 const LISTED: usize = 12;
 
+/// What exactly is wrong within the text of the field at a path.
+pub(super) type Refine<'a> = dyn Fn(&str, &str) -> Option<Refined> + 'a;
+
 /// The diagnostic for `error`, which decoding the document ended with.
-pub(super) fn diagnose(error: &Error, excerpt: Excerpt<'_>) -> Diagnostic {
+pub(super) fn diagnose(error: &Error, excerpt: Excerpt<'_>, refine: &Refine<'_>) -> Diagnostic {
     let span = error.location().map(|location| span(location, excerpt));
     let inner = match error.without_snippet() {
         Error::AliasError { error, .. } => error.without_snippet(),
@@ -23,11 +26,30 @@ pub(super) fn diagnose(error: &Error, excerpt: Excerpt<'_>) -> Diagnostic {
     if let Some(diagnostic) = misplaced(inner, excerpt, start) {
         return diagnostic;
     }
+    if let (Error::Message { .. } | Error::ExternalMessage { .. }, Some(diagnostic)) =
+        (inner, refined(excerpt, start, refine))
+    {
+        return diagnostic;
+    }
     let (message, help) = explain(inner, excerpt, start);
     let mut diagnostic = Diagnostic::error(message);
     diagnostic.help = help;
     diagnostic.place = span.map(|span| excerpt.place(span));
     diagnostic
+}
+
+/// For a scalar with a grammar of its own: the spot within it.
+fn refined(excerpt: Excerpt<'_>, start: usize, refine: &Refine<'_>) -> Option<Diagnostic> {
+    let here = locate::here(excerpt.text, start)?;
+    let spot = locate::find(excerpt.text, &here.path).filter(|spot| spot.exact)?;
+    let fault = refine(&here.path, spot.scalar.as_deref()?)?;
+    let span = match spot.verbatim {
+        Some(begin) => begin + fault.within.start..begin + fault.within.end,
+        None => spot.range(),
+    };
+    let mut diagnostic = Diagnostic::error(fault.message).at(excerpt.place(span));
+    diagnostic.help = fault.help;
+    Some(diagnostic)
 }
 
 /// Those whose place isn't simply where the decoder stopped.

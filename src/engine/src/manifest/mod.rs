@@ -25,7 +25,7 @@ mod walk;
 mod tests;
 
 pub use decode::{Document, Origin, decode, duplicates, load};
-pub use document::{API_VERSION, Decoder, Header, decode_document};
+pub use document::{API_VERSION, Decoder, Header, Refined, decode_document};
 pub use found::Diagnostics;
 pub use input::Input;
 pub use limits::{DOCUMENT_BYTES, DOCUMENTS, FILE_BYTES, SHOWN, TOTAL_BYTES};

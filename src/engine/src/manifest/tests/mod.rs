@@ -4,6 +4,7 @@
 mod broken;
 mod hostile;
 mod reading;
+mod refined;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,31 @@
+//! Fields with a grammar of their own: the caret stands under the spot within the text.
+
+use crate::{
+    declare::Kinds,
+    manifest::{Sources, load},
+};
+
+fn rendered(selector: &str) -> String {
+    let text = format!(
+        "apiVersion: aegis.dev/v1\nkind: EdgeGroup\nmetadata:\n  name: web\nspec:\n  selector: {selector}\n"
+    );
+    let sources = Sources::from_texts([("fleet.yaml", text)]).unwrap();
+    load(&sources, &Kinds).map(|_| ()).unwrap_err().render(false)
+}
+
+#[test]
+fn a_selector_is_marked_where_it_is_wrong() {
+    let plain = rendered("tags=prod tgs=web");
+    assert!(plain.contains("unknown key 'tgs'\n --> fleet.yaml:6:23\n"), "{plain}");
+    assert!(plain.contains("|                       ^^^"), "{plain}");
+    assert!(plain.contains("did you mean 'tags'?"), "{plain}");
+
+    let quoted = rendered("\"os=linux os=macos\"");
+    assert!(quoted.contains(" --> fleet.yaml:6:23\n"), "{quoted}");
+}
+
+#[test]
+fn a_selector_that_does_not_stand_as_it_is_is_marked_as_a_whole() {
+    let escaped = rendered("\"tags=prod\\u0020tgs=web\"");
+    assert!(escaped.contains("unknown key 'tgs'\n --> fleet.yaml:6:13\n"), "{escaped}");
+}
