@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use aegis_core::{Kind, NodeId, ObjectKey, Outcome, diagnostic::Diagnostic, ownership::Policy};
-use aegis_kinds::{AnyKind, EdgeNode, KINDS, Next, Spec, Visitor};
+use aegis_core::{
+    Kind, NodeId, ObjectKey, Outcome, diagnostic::Diagnostic, ownership::Policy, selector::Target,
+};
+use aegis_kinds::{AnyKind, EdgeGroup, EdgeNode, KINDS, Next, Spec, Visitor};
 use aegis_wire::error::ApiError;
 
 use crate::{
     cache::{Cache, Entry},
     fetch,
     intent::{Intent, Wish},
-    manifest::{self, Decoder, Diagnostics, Document, Header, Origin, Slice, Sources},
+    manifest::{self, Decoder, Diagnostics, Document, Header, Origin, Refined, Slice, Sources},
     plan::{Item, Plan, Problem, Settled},
     realm::{Changes, Provenance, Realm},
 };
@@ -48,6 +50,14 @@ impl Decoder for Kinds {
         }
         aegis_kinds::visit(kind, Decode(document))
             .unwrap_or_else(|| Err(serde::de::Error::custom(format_args!("'{kind}' is no kind"))))
+    }
+
+    fn refine(&self, kind: &str, path: &str, text: &str) -> Option<Refined> {
+        if (kind, path) != (EdgeGroup::NAME, "spec.selector") {
+            return None;
+        }
+        let error = text.parse::<Target>().err()?;
+        Some(Refined { within: error.span, message: error.message, help: error.help })
     }
 }
 
