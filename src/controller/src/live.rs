@@ -56,6 +56,8 @@ impl Live {
             presence.since_ms = now_ms;
         }
         presence.connected = true;
+        // Hello is as good a sign of life as any heartbeat.
+        presence.heartbeat_ms = now_ms;
         presence.draining = false;
         presence.heard = heard;
         *presence
@@ -133,7 +135,8 @@ mod tests {
         live.heartbeat(&id, 5_000, true);
         live.connect(&id, 2, 9_000, 9 * SECOND);
         live.connect(&id, 1, 9_500, 9 * SECOND);
-        assert_eq!(live.get(&id, 10 * SECOND).since_ms, 1_000);
+        let now = live.get(&id, 10 * SECOND);
+        assert_eq!((now.since_ms, now.heartbeat_ms), (1_000, 9_000), "a new stream is a sign of life");
         assert!(live.get(&id, 98 * SECOND).connected);
         assert!(!live.get(&id, 99 * SECOND).connected);
         assert_eq!(live.silent(99 * SECOND), std::slice::from_ref(&id));
