@@ -251,6 +251,26 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_knows_every_field_of_the_block() {
+        let schema = serde_json::to_value(schemars::schema_for!(NodeConfig)).unwrap();
+        let block = &schema["$defs"]["EdgeConfig"];
+        let fields: Vec<_> = block["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let want = [
+            "caFingerprint",
+            "endpoint",
+            "labels",
+            "localPolicy",
+            "localTools",
+            "log",
+            "name",
+            "plaintext",
+            "tenant",
+        ];
+        assert_eq!(fields, want);
+        assert_eq!(block["additionalProperties"], false);
+    }
+
+    #[test]
     fn garbage_is_an_error_with_a_place() {
         for text in ["", "a: [", "\tx", "cluster: 1", "kind: EdgeGroup\nspec: {}", "- a", "a: b\n---\nc: d"] {
             assert!(fails(text).place.is_some(), "{text}");

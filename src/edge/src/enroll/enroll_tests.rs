@@ -3,12 +3,17 @@
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use aegis_core::ExitCode;
-use aegis_wire::{ApiError, CaFingerprint, ServerSigningKey, dial::TcpDialer};
+use aegis_wire::{ApiError, CaFingerprint, ServerSigningKey};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
 
 use super::*;
 use crate::{
     bootstrap::{BootstrapError, Unattended},
     fake_controller::{FakeController, NOW, node_token},
+    proxy::{ProxyEnv, dialer_for},
     run::Identity,
 };
 
@@ -25,13 +30,14 @@ struct Lab {
     home: tempfile::TempDir,
     state: StateDir,
     controller: FakeController,
+    proxy: ProxyEnv,
 }
 
 impl Lab {
     async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let state = StateDir::of_config(home.path().join("edge/aegis-config.yaml"));
-        Self { home, state, controller: FakeController::start().await }
+        Self { home, state, controller: FakeController::start().await, proxy: ProxyEnv::default() }
     }
 
     async fn enroll(&self, token: &str, policy: Policy) -> Result<EnrollReport, EnrollError> {
@@ -52,10 +58,11 @@ impl Lab {
             minimal: false,
         };
         change(&mut request);
+        let env = self.proxy.clone();
         let host = Host { hostname: "host".into(), os: "linux", arch: "x86_64", path: vec![] };
         let deps = EnrollDeps {
             clock: &FixedClock,
-            dialer: &|_| Ok(Arc::new(TcpDialer)),
+            dialer: &move |endpoint| dialer_for(endpoint, &env),
             prompter: &mut Unattended,
             host: &host,
         };
@@ -166,7 +173,7 @@ async fn a_controller_with_another_ca_gets_nothing_and_the_token_stays_usable() 
 #[tokio::test]
 async fn a_controller_that_is_away_leaves_no_node_token_and_the_enrolment_token_for_another_try() {
     let lab = Lab::new().await;
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let token = lab.controller.token_with("default", |claims| claims.cep = gone.to_string().parse().unwrap());
     let error = lab.enroll(&token, Policy::NonInteractive).await.unwrap_err();
     assert_eq!((error.exit_code(), error.token_fate()), (ExitCode::Generic, Some(TokenFate::Usable)));
@@ -188,14 +195,14 @@ async fn a_refused_attestation_leaves_no_key() {
 }
 
 #[tokio::test]
-async fn a_refused_challenge_leaves_the_key_but_no_node_token_and_says_that_the_token_is_usable() {
+async fn a_refused_challenge_leaves_no_key_and_no_node_token_and_says_that_the_token_is_usable() {
     let lab = Lab::new().await;
     *lab.controller.behaviour.answer.lock().unwrap() =
         Box::new(|_, _| Err(ApiError::permission_denied("this node was revoked; the token is still usable")));
     let error = lab.enroll(&lab.token(), Policy::NonInteractive).await.unwrap_err();
     assert_eq!((error.exit_code(), error.token_fate()), (ExitCode::Unauthorized, Some(TokenFate::Usable)));
     assert_eq!(error.to_string(), "this node was revoked; the token is still usable");
-    assert_eq!(lab.files(), names(&["enrollment.jwt", "node.key", "node.key.pub", "secrets"]));
+    assert_eq!(lab.files(), names(&["enrollment.jwt", "secrets"]));
 }
 
 #[tokio::test]
@@ -206,7 +213,7 @@ async fn a_burnt_token_is_said_and_removed() {
     let error = lab.enroll(&lab.token(), Policy::NonInteractive).await.unwrap_err();
     assert_eq!((error.exit_code(), error.token_fate()), (ExitCode::Unauthorized, Some(TokenFate::Burnt)));
     assert!(error.hint().unwrap().contains("enrollment-token create"));
-    assert_eq!(lab.files(), names(&["node.key", "node.key.pub", "secrets"]));
+    assert_eq!(lab.files(), names(&["secrets"]));
 }
 
 #[tokio::test]
@@ -352,4 +359,69 @@ async fn force_against_a_controller_that_is_away_keeps_the_old_enrolment() {
         .map(|path| fs::read(path).unwrap())
         .into();
     assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_under_force_gives_way_to_the_old_one_and_leaves_no_node_token() {
+    let lab = Lab::new().await;
+    lab.enroll(&lab.token(), Policy::Force).await.unwrap();
+    let (key, public) =
+        (fs::read(lab.state.node_key()).unwrap(), fs::read(lab.state.node_key_pub()).unwrap());
+    *lab.controller.behaviour.answer.lock().unwrap() =
+        Box::new(|_, _| Err(ApiError::unauthenticated("the enrolment token was used before; it is burnt")));
+    lab.enroll(&lab.token(), Policy::Force).await.unwrap_err();
+    assert_eq!(fs::read(lab.state.node_key()).unwrap(), key);
+    assert_eq!(fs::read(lab.state.node_key_pub()).unwrap(), public);
+    assert!(!lab.state.node_token().exists());
+    assert_eq!(fs::read_dir(lab.state.archive()).unwrap().count(), 0);
+    // The same host, by its old key, is enrolled again.
+    *lab.controller.behaviour.answer.lock().unwrap() = Box::new(|enrolled, _| Ok(enrolled));
+    let again = lab.enroll(&lab.token(), Policy::KeepExisting).await.unwrap();
+    assert_eq!((again.outcome, fs::read(lab.state.node_key()).unwrap()), (Outcome::Enrolled, key));
+}
+
+#[tokio::test]
+async fn a_running_daemon_is_named_for_a_restart() {
+    let lab = Lab::new().await;
+    let first = lab.enroll(&lab.token(), Policy::Force).await.unwrap();
+    assert_eq!(first.restart_pid, None);
+    let _lock = crate::state::DaemonLock::take(&lab.state).unwrap();
+    let second = lab.enroll(&lab.token(), Policy::Force).await.unwrap();
+    assert_eq!(second.restart_pid, Some(std::process::id()));
+}
+
+/// A proxy that tunnels wherever it is asked to. Gives its address, and then the head of each request.
+async fn tunnelling_proxy() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (asked, requests) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let mut server = TcpStream::connect(head.split(' ').nth(1).unwrap()).await.unwrap();
+            asked.send(head).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    (address, requests)
+}
+
+#[tokio::test]
+async fn a_host_enrols_through_a_proxy_unless_no_proxy_exempts_the_controller() {
+    let (address, mut requests) = tunnelling_proxy().await;
+    let mut lab = Lab::new().await;
+    lab.proxy = ProxyEnv { proxy: Some(format!("http://user:secret@{address}")), bypass: None };
+    lab.enroll(&lab.token(), Policy::Force).await.unwrap();
+    let request = requests.try_recv().unwrap();
+    assert!(request.starts_with(&format!("CONNECT {} HTTP/1.1", lab.controller.endpoint)), "{request}");
+    assert!(request.contains("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="), "{request}");
+
+    lab.proxy.bypass = Some("127.0.0.0/8".into());
+    lab.enroll(&lab.token(), Policy::Force).await.unwrap();
+    assert!(requests.try_recv().is_err());
 }

@@ -1,6 +1,6 @@
 //! The files of an enrolment, each written as the plan says.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use aegis_wire::{ServerKey, SigningKey};
 
@@ -9,6 +9,16 @@ use super::{
     enforce_modes, make_private_dir, remove_if_there, write_atomic,
 };
 use crate::{clock::rfc3339, state::StateError};
+
+/// What [`Files::install_key`] found in the key's place.
+pub(super) enum Swap {
+    /// Nothing.
+    New,
+    /// This very key.
+    Same,
+    /// Another, which is in the archive now.
+    Replaced(PathBuf),
+}
 
 pub(super) struct Files<'a> {
     pub state: &'a StateDir,
@@ -65,19 +75,46 @@ impl Files<'_> {
 
     /// Puts the key where the daemon looks for it. An old one goes to the archive; a token never outlives its key,
     /// and a handshake that fails leaves none, so the token goes first.
-    pub fn install_key(&self, key: &SigningKey, now_ms: i64) -> Result<(), EnrollError> {
+    pub fn install_key(&self, key: &SigningKey, now_ms: i64) -> Result<Swap, EnrollError> {
         remove_if_there(&self.state.node_token())?;
         let path = self.state.node_key();
         let have = fs::read(&path).ok();
-        if have.as_deref() != Some(&key.seed()[..]) {
-            if let Some(old) = have {
-                make_private_dir(&self.state.archive())?;
-                let archived = self.state.archive().join(format!("{}.key", rfc3339(now_ms)));
-                write_atomic(&archived, 0o600, &old)?;
+        let swap = if have.as_deref() == Some(&key.seed()[..]) {
+            Swap::Same
+        } else if have.is_some() {
+            make_private_dir(&self.state.archive())?;
+            let archived = self.state.archive().join(format!("{}.key", rfc3339(now_ms)));
+            // Copied, not moved: there is no moment without a key.
+            write_atomic(&archived, 0o600, have.as_deref().unwrap_or_default())?;
+            Swap::Replaced(archived)
+        } else {
+            Swap::New
+        };
+        write_atomic(&path, 0o600, &key.seed()[..])?;
+        self.write_public_key(key)?;
+        Ok(swap)
+    }
+
+    /// The controller has certainly refused the key: it is worth nothing, and the next enrolment must not ask about
+    /// it. What was there before comes back.
+    pub fn take_back(&self, swap: &Swap) -> Result<(), EnrollError> {
+        match swap {
+            Swap::Same => Ok(()),
+            Swap::New => {
+                remove_if_there(&self.state.node_key())?;
+                remove_if_there(&self.state.node_key_pub())?;
+                Ok(())
             }
-            write_atomic(&path, 0o600, &key.seed()[..])?;
+            Swap::Replaced(archived) => {
+                let path = self.state.node_key();
+                fs::rename(archived, &path).map_err(|error| StateError::new("restore", path, error))?;
+                // One that couldn't be used has no public half.
+                match self.read_key() {
+                    Ok(old) => self.write_public_key(&old),
+                    Err(_) => Ok(()),
+                }
+            }
         }
-        self.write_public_key(key)
     }
 
     /// The public half, for people and tools.

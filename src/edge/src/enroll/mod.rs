@@ -25,7 +25,7 @@ use crate::{
     clock::Clock,
     config::{self, EdgeConfig},
     proxy::ProxyError,
-    state::{Fix, StateDir, enforce_modes, make_private_dir, remove_if_there, write_atomic},
+    state::{Fix, StateDir, enforce_modes, make_private_dir, remove_if_there, running_pid, write_atomic},
 };
 
 pub use error::{EnrollError, TokenFate};
@@ -87,6 +87,8 @@ pub struct EnrollReport {
     pub name: Option<String>,
     /// Until when the node token is good; the daemon renews it before.
     pub token_expires: Option<jiff::Timestamp>,
+    /// A daemon that runs here and knows nothing of the new identity: it must be restarted.
+    pub restart_pid: Option<u32>,
     /// Modes that were too permissive and are repaired.
     #[serde(serialize_with = "fixes_as_text")]
     pub repaired: Vec<Fix>,
@@ -109,6 +111,7 @@ pub async fn enroll(request: &EnrollRequest, deps: EnrollDeps<'_>) -> Result<Enr
         tenant: offer.tenant.clone(),
         name: None,
         token_expires: None,
+        restart_pid: None,
         repaired: Vec::new(),
         plan,
     };
@@ -145,13 +148,18 @@ pub async fn enroll(request: &EnrollRequest, deps: EnrollDeps<'_>) -> Result<Enr
     let dialer = (deps.dialer)(&offer.endpoint)?;
     let mut handshake = handshake::Handshake::connect(&offer, settings.plaintext, dialer).await?;
     let nonce = handshake.attest(&key, &capabilities).await?;
-    files.install_key(&key, deps.clock.now_ms())?;
+    let swap = files.install_key(&key, deps.clock.now_ms())?;
     let enrolled = match handshake.challenge(&key, token, nonce, capabilities).await {
         Ok(enrolled) => enrolled,
         Err(error) => {
-            if error.token_fate() == Some(TokenFate::Burnt) {
-                // It is good for nothing now, and the next enrolment must not ask about it.
-                remove_if_there(&request.state.enrollment())?;
+            match error.token_fate() {
+                // The controller may know the key by now; with it the host can attest again.
+                Some(TokenFate::Unknown) | None => {}
+                Some(TokenFate::Usable) => files.take_back(&swap)?,
+                Some(TokenFate::Burnt) => {
+                    files.take_back(&swap)?;
+                    remove_if_there(&request.state.enrollment())?;
+                }
             }
             return Err(error);
         }
@@ -163,6 +171,8 @@ pub async fn enroll(request: &EnrollRequest, deps: EnrollDeps<'_>) -> Result<Enr
     remove_if_there(&request.state.enrollment())?;
 
     report.outcome = Outcome::Enrolled;
+    // Only a hint: that it can't be told whether a daemon runs is no failure of the enrolment.
+    report.restart_pid = running_pid(&request.state).ok().flatten();
     report.node_id = Some(enrolled.node_id);
     report.tenant = enrolled.tenant;
     report.name = Some(enrolled.name);

@@ -15,8 +15,17 @@ use super::{StateError, TEMPORARY_PREFIX};
 /// The order holds the promise: a temporary file beside it gets its mode while it is still empty, then the content,
 /// then fsync; the rename makes it visible at once; the fsync of the directory makes the rename last.
 pub fn write_atomic(path: &Path, mode: u32, content: &[u8]) -> Result<(), StateError> {
+    replace(path, mode, content, true)
+}
+
+/// As [`write_atomic`], without asking the disk to keep it: for what is written often and worthless after a crash.
+pub fn write_fleeting(path: &Path, mode: u32, content: &[u8]) -> Result<(), StateError> {
+    replace(path, mode, content, false)
+}
+
+fn replace(path: &Path, mode: u32, content: &[u8], durable: bool) -> Result<(), StateError> {
     let temporary = temporary_beside(path);
-    let written = write_through(&temporary, path, mode, content);
+    let written = write_through(&temporary, path, mode, content, durable);
     if written.is_err() {
         // The temporary file may hold a secret; it is worth nothing to anybody now.
         let _ = fs::remove_file(&temporary);
@@ -36,14 +45,16 @@ pub fn remove_if_there(path: &Path) -> Result<bool, StateError> {
     }
 }
 
-fn write_through(temporary: &Path, path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+fn write_through(temporary: &Path, path: &Path, mode: u32, content: &[u8], durable: bool) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
     // Not left to `open`: the umask would take bits away from 0644.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
-    file.sync_all()?;
+    if durable {
+        file.sync_all()?;
+    }
     fs::rename(temporary, path)?;
-    sync_parent(path)
+    if durable { sync_parent(path) } else { Ok(()) }
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ mod status_file;
 
 use std::path::{Path, PathBuf};
 
-pub use atomic::{remove_if_there, write_atomic};
+pub use atomic::{remove_if_there, write_atomic, write_fleeting};
 pub use lock::{DaemonLock, LockError, running_pid};
 pub use modes::{Fix, check_modes, enforce_modes, is_shared, make_private_dir};
 pub use status_file::{RunStatus, StreamState};

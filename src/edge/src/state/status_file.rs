@@ -71,7 +71,7 @@ impl RunStatus {
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|error| StateError::new("write", state.status(), error.into()))?;
         text.push(b'\n');
-        super::write_atomic(&state.status(), 0o644, &text)
+        super::write_fleeting(&state.status(), 0o644, &text)
     }
 }
 
