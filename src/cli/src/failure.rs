@@ -44,6 +44,12 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+    /// The way out, where there is one.
+    #[must_use]
+    pub fn hint_if(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into);
+        self
+    }
 
     /// Shows it on stderr.
     #[allow(clippy::print_stderr, reason = "messages go to stderr")]

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use aegis_core::ExitCode;
+
 /// Whether somebody asked to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
@@ -18,6 +20,9 @@ impl Interrupt {
             if tokio::signal::ctrl_c().await.is_ok() {
                 flag.0.store(true, Ordering::Relaxed);
             }
+            if tokio::signal::ctrl_c().await.is_ok() {
+                leave();
+            }
         });
         interrupt
     }
@@ -25,4 +30,9 @@ impl Interrupt {
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "asked twice: whatever is under way isn't waited for")]
+fn leave() {
+    std::process::exit(ExitCode::Cancelled.code().into());
 }

@@ -3,6 +3,14 @@
 //! A command's file holds an args struct whose doc comment is its help, and one function. What a command does is the
 //! engine's business; what went wrong is mapped once, in [`failure`], to a message, a hint and an exit code.
 
+#![allow(clippy::doc_markdown, reason = "the comments of commands are their help, shown without backticks")]
+#![allow(clippy::struct_excessive_bools, reason = "flags are booleans")]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "text for people, a few lines at a time"
+)]
+
 mod cli;
 mod command;
 mod context;

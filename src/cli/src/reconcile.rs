@@ -106,11 +106,7 @@ pub async fn plan_wishes(
     let plan = Plan::new(Provenance { owner, source }, policy, wishes, Vec::new(), &snapshot);
     let plan = plan.map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
-        let failure = Failure::invalid(lines.join("\n       "));
-        match problems.into_iter().find_map(|p| p.help) {
-            Some(help) => failure.hint(help),
-            None => failure,
-        }
+        Failure::invalid(lines.join("\n       ")).hint_if(problems.into_iter().find_map(|p| p.help))
     })?;
     Ok((realm, plan))
 }

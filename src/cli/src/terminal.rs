@@ -28,11 +28,6 @@ impl Paint {
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self(terminal && !forbidden)
     }
-    /// No colours.
-    #[cfg(test)]
-    pub fn none() -> Self {
-        Self(false)
-    }
     /// Whether there are any.
     pub fn is_on(self) -> bool {
         self.0

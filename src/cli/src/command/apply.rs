@@ -73,7 +73,7 @@ impl Args {
         let client = declared.realm.0.clone();
         let code = reconcile::carry_out(&declared.realm, plan, self.apply, self.output).await?;
         if self.wait && !self.apply.dry_run && !drains.is_empty() {
-            let bound = self.apply.timeout.map_or(Duration::from_secs(60), Duration::from);
+            let bound = self.apply.timeout.map_or(Duration::from_mins(1), Duration::from);
             wait_for(&client, &drains, bound).await?;
         }
         Ok(code)

@@ -1,5 +1,7 @@
 //! `aegis describe`
 
+use std::collections::HashMap;
+
 use aegis_core::{ExitCode, Kind};
 use aegis_engine::realm::Realm;
 use aegis_kinds::{EdgeGroup, EdgeNode};
@@ -49,7 +51,7 @@ impl Args {
         let (kind, name) = object(&self.object)?;
         let realm = ControllerRealm(context.client().await?);
         let stored = one(&realm, kind.name, name).await?;
-        let (mut node, mut members, mut hosts) = (None, None, Default::default());
+        let (mut node, mut members, mut hosts) = (None, None, HashMap::default());
         if kind.name == EdgeNode::NAME {
             hosts = host_names(realm.hosts().await?);
             let nodes = realm.0.list_nodes(ListNodes::default()).await?;

@@ -34,8 +34,11 @@ impl Args {
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
         let kind = kind(&self.kind)?.name;
         let realm = ControllerRealm(context.client().await?);
-        let hosts =
-            if kind == EdgeNode::NAME { host_names(realm.hosts().await?) } else { Default::default() };
+        let hosts = if kind == EdgeNode::NAME {
+            host_names(realm.hosts().await?)
+        } else {
+            std::collections::HashMap::default()
+        };
         let rows = |objects: &[StoredObject]| {
             let row = |o: &StoredObject| {
                 [o.title().to_owned(), o.elements(), o.owner_names(), o.revision.to_string()]

@@ -9,11 +9,8 @@ use crate::failure::Failure;
 pub fn kind(text: &str) -> Result<&'static Info, Failure> {
     find(text).ok_or_else(|| {
         let names: Vec<&str> = KINDS.iter().map(|info| info.name).collect();
-        let failure = Failure::invalid(format!("'{text}' is no kind; there are {}", names.join(", ")));
-        match nearest(text, names.iter().copied()) {
-            Some(near) => failure.hint(format!("did you mean {near}?")),
-            None => failure,
-        }
+        Failure::invalid(format!("'{text}' is no kind; there are {}", names.join(", ")))
+            .hint_if(nearest(text, names.iter().copied()).map(|near| format!("did you mean {near}?")))
     })
 }
 

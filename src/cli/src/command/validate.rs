@@ -40,7 +40,7 @@ impl Args {
         let verdict = Verdict {
             valid: found.is_none(),
             documents,
-            diagnostics: found.map(|f| f.shown()).unwrap_or_default(),
+            diagnostics: found.map(aegis_engine::manifest::Diagnostics::shown).unwrap_or_default(),
         };
         match self.output.output {
             Format::Json => print(&json(&verdict)?)?,

@@ -86,13 +86,9 @@ impl Args {
             prompter,
             host: &Host::this(std::env::var_os("PATH").as_deref()),
         };
-        let report = enroll(&request, deps).await.map_err(|error| {
-            let failure = Failure::new(error.exit_code(), error.to_string());
-            match error.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        })?;
+        let report = enroll(&request, deps)
+            .await
+            .map_err(|error| Failure::new(error.exit_code(), error.to_string()).hint_if(error.hint()))?;
         let config = request.state.config().display().to_string();
         self.output.show(&report, |report| text(report, &config))?;
         if !self.no_service && report.outcome != Outcome::Planned {

@@ -29,13 +29,9 @@ impl Args {
     /// Runs it.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let state = StateDir::of_config(paths::edge_config(self.config)?);
-        let report = logout(&state, self.purge).await.map_err(|error| {
-            let failure = Failure::new(error.exit_code(), error.to_string());
-            match error.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        })?;
+        let report = logout(&state, self.purge)
+            .await
+            .map_err(|error| Failure::new(error.exit_code(), error.to_string()).hint_if(error.hint()))?;
         self.output.show(&report, text)?;
         Ok(ExitCode::Success)
     }

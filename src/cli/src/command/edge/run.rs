@@ -30,11 +30,7 @@ impl Args {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let state = StateDir::of_config(paths::edge_config(self.config)?);
         let failed = |error: &aegis_edge::run::RunError| {
-            let failure = Failure::new(error.exit_code(), error.to_string());
-            match error.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
+            Failure::new(error.exit_code(), error.to_string()).hint_if(error.hint())
         };
         // The config says how to log; that it can't be read is said again, and better, by the daemon itself.
         let log = config::load(state.config()).ok().and_then(|config| config.log).unwrap_or_default();

@@ -30,13 +30,7 @@ impl Args {
         let state = StateDir::of_config(paths::edge_config(self.config)?);
         let host = Host::this(std::env::var_os("PATH").as_deref());
         let status = status(&state, &host, SystemClock.now_ms()).map_err(|error| match &error {
-            StatusError::Config(config) => {
-                let failure = Failure::invalid(error.to_string());
-                match config.hint() {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                }
-            }
+            StatusError::Config(config) => Failure::invalid(error.to_string()).hint_if(config.hint()),
             StatusError::State(_) | StatusError::Lock(_) => Failure::generic(error.to_string()),
         })?;
         self.output.show(&status, EdgeStatus::text)?;
