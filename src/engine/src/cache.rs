@@ -4,7 +4,7 @@
 //! on was written after R. The cache is only a shortcut: a missing, old or damaged one costs a full plan, never a
 //! wrong one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aegis_core::{ObjectKey, Revision};
 
@@ -26,7 +26,7 @@ pub struct Entry {
 pub struct Cache {
     /// The realm's revision then.
     pub revision: Revision,
-    /// Whether the owner may have declared objects before that these documents don't: `--prune` has to ask.
+    /// Whether the owner may have declared objects before that aren't among the entries: `--prune` has to ask.
     pub leftovers: bool,
     /// By the digest of a document's text.
     pub entries: HashMap<blake3::Hash, Entry>,
@@ -47,6 +47,11 @@ fn digest(body: &[u8]) -> blake3::Hash {
 }
 
 impl Cache {
+    /// The objects of the entries.
+    pub fn keys(&self) -> HashSet<&ObjectKey> {
+        self.entries.values().map(|entry| &entry.key).collect()
+    }
+
     /// As bytes, with a digest at the end.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.entries.len() * 96);

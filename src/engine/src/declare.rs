@@ -16,7 +16,7 @@ use crate::{
     fetch,
     intent::{Intent, Wish},
     manifest::{self, Decoder, Diagnostics, Document, Header, Origin, Refined, Slice, Sources},
-    plan::{Item, Plan, Problem, Settled},
+    plan::{Plan, Problem, Settled},
     realm::{Changes, Provenance, Realm},
 };
 
@@ -173,26 +173,22 @@ impl<R: Realm> Job<'_, R> {
             plan.owns = written.map(|item| item.key.clone()).collect();
         }
 
-        let leftovers = {
-            let declares = |item: &&Item| matches!(item.intent, Intent::Declare(_));
-            let declared: HashSet<&ObjectKey> = plan
-                .items()
-                .filter(declares)
-                .map(|item| &item.key)
-                .chain(plan.cached.iter().map(|settled| &settled.key))
-                .collect();
-            let vanished = |cache: &Cache| cache.entries.values().any(|e| !declared.contains(&e.key));
-            match cache {
-                Some(cache) if is_known => cache.leftovers || self.is_foreign(cache) || vanished(cache),
-                _ => snapshot.inventory.iter().any(|key| !declared.contains(key)),
-            }
-        };
         let mut remember = Cache {
             revision: self.changes.revision,
-            leftovers,
+            leftovers: false,
             entries: settled.into_iter().map(|(hash, entry)| (hash, entry.clone())).collect(),
         };
         remember_unchanged(&mut remember, &plan, &origins, &snapshot.inventory);
+        // What isn't remembered couldn't be missed when its document goes.
+        remember.leftovers = {
+            let remembered = remember.keys();
+            match cache {
+                Some(cache) if is_known => {
+                    cache.leftovers || self.is_foreign(cache) || !cache.keys().is_subset(&remembered)
+                }
+                _ => snapshot.inventory.iter().any(|key| !remembered.contains(key)),
+            }
+        };
         Ok(Declared { plan, remember })
     }
 
@@ -204,7 +200,7 @@ impl<R: Realm> Job<'_, R> {
         settled: &HashSet<ObjectKey>,
         wishes: &[Wish],
     ) -> Option<BTreeSet<ObjectKey>> {
-        let known: HashSet<&ObjectKey> = cache.entries.values().map(|entry| &entry.key).collect();
+        let known = cache.keys();
         let wished: HashSet<&ObjectKey> = wishes.iter().map(|wish| &wish.key).collect();
         if !wished.is_subset(&known) {
             return None;
@@ -218,7 +214,7 @@ impl<R: Realm> Job<'_, R> {
 
     /// Whether anybody, perhaps this owner elsewhere, wrote objects that the cache doesn't know.
     fn is_foreign(&self, cache: &Cache) -> bool {
-        let known: HashSet<&ObjectKey> = cache.entries.values().map(|entry| &entry.key).collect();
+        let known = cache.keys();
         self.changes.keys.iter().any(|key| !known.contains(key))
     }
 }

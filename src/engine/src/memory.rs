@@ -36,6 +36,27 @@ impl MemoryRealm {
         Self(Mutex::new(State { hosts, ..State::default() }))
     }
 
+    /// The enrolled hosts are these from now on: some came, went, or got another name.
+    pub fn set_hosts(&self, hosts: Vec<Host>) {
+        let mut state = self.state();
+        let changed: BTreeSet<ObjectKey> = state
+            .hosts
+            .iter()
+            .filter(|host| !hosts.contains(host))
+            .chain(hosts.iter().filter(|host| !state.hosts.contains(host)))
+            .map(|host| ObjectKey::new(EdgeNode::NAME, host.id.to_string()))
+            .collect();
+        state.revision += 1;
+        let revision = state.revision;
+        for key in changed {
+            if !hosts.iter().any(|host| host.id.as_str() == key.name) {
+                state.objects.remove(&key);
+            }
+            state.changed.insert(key, revision);
+        }
+        state.hosts = hosts;
+    }
+
     /// How many times objects, hosts and inventories were read so far; asking for changes doesn't count.
     pub fn reads(&self) -> usize {
         self.state().reads

@@ -1,6 +1,6 @@
 //! A host by its id, a unique prefix of it, or a name that is unique in the tenant (1-product.md, decision 1).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aegis_core::NodeId;
 
@@ -11,7 +11,8 @@ use crate::realm::Host;
 #[derive(Debug)]
 pub struct Names<'a> {
     by_id: HashMap<&'a str, &'a Host>,
-    by_name: HashMap<&'a str, Vec<&'a Host>>,
+    /// In order, so that of equally near names it is always the same one.
+    by_name: BTreeMap<&'a str, Vec<&'a Host>>,
 }
 
 /// Why a text names no single host.
@@ -57,7 +58,7 @@ impl Unresolved {
 impl<'a> Names<'a> {
     /// Over these hosts.
     pub fn new(hosts: &'a [Host]) -> Self {
-        let mut by_name: HashMap<&str, Vec<&Host>> = HashMap::new();
+        let mut by_name: BTreeMap<&str, Vec<&Host>> = BTreeMap::new();
         for host in hosts {
             by_name.entry(&host.name).or_default().push(host);
         }

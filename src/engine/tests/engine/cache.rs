@@ -72,6 +72,45 @@ fn a_document_that_others_point_to_is_looked_at_with_them() {
 }
 
 #[test]
+fn a_circle_over_documents_that_havent_changed_is_found() {
+    let realm = realm();
+    let text = group("a", "all") + &group("b", "group:a") + &group("c", "group:b") + &group("d", "group:c");
+    let cache = settled(&realm, &text);
+    let text = text.replace("'all'", "'group:d'");
+    let error =
+        by("f").declare(&realm, &sources(&[("a.yaml", &text)]), Some(&cache)).map_err(shown).unwrap_err();
+    assert!(error.contains("a cycle: EdgeGroup/a → EdgeGroup/d → EdgeGroup/c → EdgeGroup/b"), "{error}");
+}
+
+#[test]
+fn a_name_that_comes_to_mean_another_host_is_found() {
+    let realm = realm();
+    let cache = settled(&realm, &fleet());
+    let mut hosts = hosts();
+    (hosts[0].name, hosts[1].name) = ("web-2".into(), "web-1".into());
+    realm.set_hosts(hosts);
+    let declared = plan(&realm, &by("f"), &fleet().replace(WEB_2, "web-2"), &cache);
+    let pins = format!("pins + pinned {WEB_1}");
+    assert_eq!(steps(&declared.plan), [pins]);
+
+    realm.set_hosts(self::hosts().into_iter().skip(1).collect());
+    let error =
+        by("f").declare(&realm, &sources(&[("a.yaml", &fleet())]), Some(&cache)).map_err(shown).unwrap_err();
+    assert!(error.contains("no host called 'web-1' is enrolled"), "{error}");
+}
+
+#[test]
+fn what_is_as_declared_but_not_yet_in_the_inventory_isnt_settled() {
+    let realm = realm();
+    let text = node("web-1", "{}");
+    // Only looked at, not applied.
+    let looked = by("f").declare(&realm, &sources(&[("a.yaml", &text)]), None).unwrap().remember;
+    let declared = plan(&realm, &by("f"), &text, &looked);
+    carry_out(&realm, declared.plan).unwrap();
+    assert_eq!(inventory(&realm, "f"), [format!("EdgeNode/{WEB_1}")].into());
+}
+
+#[test]
 fn a_change_by_hand_is_found() {
     let realm = realm();
     let cache = settled(&realm, &fleet());
@@ -105,6 +144,16 @@ fn what_is_left_over_is_pruned_though_everything_else_is_settled() {
     let reads = realm.reads();
     plan(&realm, &by("f").prune(), &text, &after.remember);
     assert_eq!(realm.reads(), reads);
+}
+
+#[test]
+fn what_was_edited_looked_at_and_then_taken_out_is_pruned() {
+    let realm = realm();
+    let pins = document("EdgeGroup", "pins", "{selector: 'tags=x', pinned: [web-2]}");
+    let cache = settled(&realm, &fleet());
+    let edited = plan(&realm, &by("f"), &fleet().replace("tags=x", "tags=y"), &cache).remember;
+    let declared = plan(&realm, &by("f").prune(), &fleet().replace(&pins, ""), &edited);
+    assert_eq!(steps(&declared.plan), ["pins - the group"]);
 }
 
 #[test]

@@ -8,8 +8,10 @@ use aegis_engine::{
     intent::{Intent, Wish},
     memory::MemoryRealm,
     plan::Plan,
+    realm::Realm,
 };
 use aegis_kinds::{EdgeGroup, EdgeGroupEdit, EdgeNode, EdgeNodeEdit, Next};
+use futures::FutureExt;
 use proptest::{collection, prelude::*, sample::select};
 
 use crate::{
@@ -32,6 +34,8 @@ enum Event {
     Tag(&'static str, &'static str, bool),
     Pin(&'static str, bool),
     Delete(&'static str, &'static str),
+    /// Hosts change their names: those of the first two are swapped, or given back.
+    Rename,
     /// Somebody applies other manifests: in the name of the same owner from elsewhere, or of another.
     Elsewhere(&'static str, Documents, bool),
     /// The owner plans, and applies unless it only wanted to look; the connection may be lost on the way.
@@ -62,6 +66,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (host(), select(vec!["a", "b", "z"]), any::<bool>()).prop_map(|(h, t, add)| Event::Tag(h, t, add)),
         1 => (select(vec!["g0", "g1"]), any::<bool>()).prop_map(|(group, add)| Event::Pin(group, add)),
         1 => thing.prop_map(|(kind, name)| Event::Delete(kind, name)),
+        1 => Just(Event::Rename),
         2 => (select(vec!["f", "other"]), manifests::valid(), any::<bool>())
             .prop_map(|(owner, documents, prune)| Event::Elsewhere(owner, documents, prune)),
         6 => plan,
@@ -158,6 +163,12 @@ impl Owner {
                 if dump(realm).contains_key(&format!("EdgeGroup/{group}")) {
                     edit::<EdgeGroup>(realm, group, EdgeGroupEdit::SetPinned { add, remove });
                 }
+            }
+            Event::Rename => {
+                let mut hosts = realm.hosts().now_or_never().unwrap().unwrap();
+                let names = (hosts[0].name.clone(), hosts[1].name.clone());
+                (hosts[1].name, hosts[0].name) = names;
+                realm.set_hosts(hosts);
             }
             Event::Delete(kind, name) => drop(delete(realm, kind, name)),
             Event::Elsewhere(owner, documents, prune) => {
