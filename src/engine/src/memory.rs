@@ -9,7 +9,7 @@ use aegis_core::{Kind, ObjectKey, Owner, Revision, outcome::Summary};
 use aegis_kinds::EdgeNode;
 use aegis_wire::error::ApiError;
 
-use crate::realm::{Changes, Host, Object, PastWrite, Provenance, Realm, Write, Written};
+use crate::realm::{Changes, Host, Object, PastWrite, Provenance, Realm, UNDECLARED_HOST, Write, Written};
 
 /// Objects, owners and plans of one tenant, in memory.
 #[derive(Debug, Default)]
@@ -26,9 +26,6 @@ struct State {
     /// Reads of objects, hosts and inventories: what the plan cache is there to avoid.
     reads: usize,
 }
-
-/// What an enrolled host is when nobody has said anything of it.
-const UNDECLARED: &[u8] = br#"{"spec":{}}"#;
 
 impl MemoryRealm {
     /// With these enrolled hosts.
@@ -72,7 +69,7 @@ impl State {
         let (revision, body) = match self.objects.get(key) {
             Some((revision, body)) => (*revision, body.clone()),
             None if key.kind == EdgeNode::NAME && self.hosts.iter().any(|h| h.id.as_str() == key.name) => {
-                (Revision(0), UNDECLARED.to_vec())
+                (Revision(0), UNDECLARED_HOST.to_vec())
             }
             None => return None,
         };

@@ -5,6 +5,9 @@ use std::{collections::BTreeSet, future::Future};
 use aegis_core::{NodeId, ObjectKey, Outcome, Owner, Revision, outcome::Summary};
 use aegis_wire::error::ApiError;
 
+/// The body of an enrolled host of which nobody has said anything. An empty body means the same for a host.
+pub const UNDECLARED_HOST: &[u8] = br#"{"spec":{}}"#;
+
 /// A stored object as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
