@@ -165,6 +165,11 @@ fn verdict(report: &Report, stopped: bool, late: bool) -> Result<ExitCode, Failu
     }
     let total: u64 = report.summary.0.values().sum();
     let part = format!("{undone} of {total} objects were not applied");
+    if report.has_conflicts() {
+        let message = format!("another owner changed what this would change meanwhile; {part}");
+        return Err(Failure::new(ExitCode::OwnershipConflict, message)
+            .hint("leave these fields to their owners, or take them over with --force-conflicts"));
+    }
     Err(match (late, stopped) {
         (true, _) => Failure::new(ExitCode::DeadlineExceeded, format!("the time is up; {part}")),
         (false, true) => Failure::new(ExitCode::Cancelled, format!("cancelled; {part}")),

@@ -117,6 +117,13 @@ impl<'a, K: Kind> Planner<'a, K> {
         let others: BTreeSet<Owner> = owners.into_iter().filter(|o| *o != policy.owner).collect();
         match effect {
             Effect::Set if others.is_empty() => true,
+            // Somebody changed by hand what this owner declared: it puts it back, whoever else had agreed.
+            Effect::Set if mine && others.iter().any(Owner::is_cli) => {
+                if let Some(owners) = self.owners.get_mut(element) {
+                    owners.retain(|owner| !owner.is_cli());
+                }
+                true
+            }
             Effect::Set if policy.force_conflicts => {
                 self.owners.remove(element);
                 true
@@ -152,10 +159,9 @@ impl<'a, K: Kind> Planner<'a, K> {
         let sign = touched.as_ref().map_or('-', |(element, effect)| self.sign(element, *effect));
         if let (Mode::Imperative, Some((element, effect))) = (self.mode, &touched) {
             self.note_reverts(element);
-            let owners = self.owners.entry(element.clone()).or_default();
             // What a manifest owns stays its own: its next apply puts it back without a conflict.
-            if *effect == Effect::Set && owners.is_empty() {
-                owners.insert(Owner::cli());
+            if *effect == Effect::Set {
+                self.owners.entry(element.clone()).or_default().insert(Owner::cli());
             }
         }
         self.plan.steps.push(Planned { sign, element: touched.map(|(element, _)| element), step });

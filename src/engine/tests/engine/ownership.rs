@@ -188,3 +188,30 @@ fn what_others_still_own_something_of_may_go_on_to_be_pointed_to() {
     assert_eq!(outcomes(&report), ["EdgeGroup/top created", "EdgeGroup/base unchanged"]);
     assert_eq!(inventory(&realm, "one"), ["EdgeGroup/top".to_owned()].into());
 }
+
+#[test]
+fn a_field_that_two_owners_agree_on_and_a_person_changed_is_put_back_by_either() {
+    for first in ["one", "two"] {
+        let realm = realm();
+        let text = node("web-1", "{drain: false}");
+        by("one").apply(&realm, &text);
+        by("two").apply(&realm, &text);
+        let stored = dump(&realm);
+        let drained = edit::<EdgeNode>(&realm, "web-1", EdgeNodeEdit::Drain(true));
+        assert_eq!(drained.objects[0].reverted_by[0].owners, [owner("one"), owner("two")].into());
+
+        let plan = by(first).plan(&realm, &text);
+        assert_eq!(steps(&plan), ["web-1 ~ drain true → false"]);
+        assert!(!plan.has_conflicts());
+        carry_out(&realm, plan).unwrap();
+        assert_eq!(dump(&realm), stored);
+    }
+}
+
+#[test]
+fn a_field_that_only_a_person_set_is_theirs() {
+    let realm = realm();
+    edit::<EdgeNode>(&realm, "web-1", EdgeNodeEdit::Drain(true));
+    let plan = by("one").plan(&realm, &node("web-1", "{drain: false}"));
+    assert!(plan.has_conflicts(), "taking over a field that another owner set is a conflict");
+}

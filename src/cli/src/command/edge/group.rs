@@ -93,6 +93,8 @@ impl Args {
             }
             Verb::SetPinned { name, add, rm, imperative, output } => {
                 let client = context.client().await?;
+                // Who names a group that isn't there misspelt it: not found, as everywhere.
+                one(&ControllerRealm(client.clone()), EdgeGroup::NAME, name.as_str()).await?;
                 let ids = async |given: &[String]| {
                     let mut ids = BTreeSet::new();
                     for node in given {
@@ -146,6 +148,16 @@ async fn edit(
     output: OutputArgs,
 ) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
+    // What the selector names must be there, as in a manifest.
+    match &edit {
+        EdgeGroupEdit::Create(Target::Group(group)) => {
+            one(&ControllerRealm(client.clone()), EdgeGroup::NAME, group).await?;
+        }
+        EdgeGroupEdit::Create(Target::Node(node)) => {
+            realm::key(&client, EdgeNode::NAME, node).await?;
+        }
+        EdgeGroupEdit::Create(_) | EdgeGroupEdit::SetPinned { .. } => {}
+    }
     let key = ObjectKey::new(EdgeGroup::NAME, name.as_str());
     let wish = Wish { key, intent: Intent::edit::<EdgeGroup>(edit), document: None };
     reconcile::imperative(&client, source, vec![wish], imperative, output).await
