@@ -199,7 +199,11 @@ impl Daemon {
 
     /// What the stream ends with.
     pub async fn end(&mut self) -> Option<ApiError> {
-        while let Some(item) = self.commands.next().await {
+        // The clock is paused: this passes at once when nothing else can happen.
+        let patience = std::time::Duration::from_mins(10);
+        while let Some(item) =
+            tokio::time::timeout(patience, self.commands.next()).await.expect("the stream ends")
+        {
             if let Err(error) = item {
                 assert!(self.commands.next().await.is_none(), "an error is the last item");
                 return Some(error);
