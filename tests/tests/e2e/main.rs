@@ -1,0 +1,18 @@
+//! The whole by its real programs: controllers and daemons as processes, on free ports of the loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod bootstrap;
+mod contracts;
+mod crash;
+mod daemon;
+mod declarative;
+mod dry_run;
+mod offline;
+mod operations;
+mod ownership;
+mod prune;
+mod security;
+mod shapes;
+mod tenants;
+mod terminal;
