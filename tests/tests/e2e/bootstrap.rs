@@ -109,9 +109,7 @@ fn keep_existing_needs_no_controller_and_heals_the_config() {
     let (key, node_token) = (bench.read("node.key"), bench.read("node.token"));
     // The tenant is gone from the config, and somebody has written a comment.
     let text = fs::read_to_string(&bench.config).unwrap();
-    let cut: String =
-        text.split_inclusive('
-').filter(|line| !line.trim().starts_with("tenant:")).collect();
+    let cut: String = text.split_inclusive('\n').filter(|line| !line.trim().starts_with("tenant:")).collect();
     fs::write(&bench.config, format!("# mine\n{cut}")).unwrap();
     fs::set_permissions(bench.config.with_file_name("node.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let report = bench.enroll(&token, "--keep-existing -o json").ok().json();
