@@ -22,7 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Crates that stay free of I/O, and what would bring it in.
 const PURE: &[&str] = &["core", "kinds"];
-const IMPURE: &[&str] = &["tokio", "tonic", "hyper", "rustix", "getrandom", "tracing", "heed", "notify", "rustls"];
+const IMPURE: &[&str] =
+    &["tokio", "tonic", "hyper", "rustix", "getrandom", "tracing", "heed", "notify", "rustls"];
 
 /// Variables that only tests and the harness read; all others are in `src/cli/src/environment.rs`.
 const TEST_VARIABLES: &[&str] = &["AEGIS_UPDATE", "AEGIS_FAULT"];
@@ -44,8 +45,12 @@ fn sources() -> Vec<PathBuf> {
         .output()
         .expect("git lists the sources");
     let text = String::from_utf8(listed.stdout).unwrap();
-    let files: Vec<PathBuf> =
-        text.lines().filter(|p| !p.contains("/gen/")).map(|p| root().join(p)).filter(|p| p.exists()).collect();
+    let files: Vec<PathBuf> = text
+        .lines()
+        .filter(|p| !p.contains("/gen/"))
+        .map(|p| root().join(p))
+        .filter(|p| p.exists())
+        .collect();
     assert!(files.len() > 50, "only {} sources were found", files.len());
     files
 }
@@ -55,9 +60,11 @@ fn crates_use_only_what_is_below_them() {
     let layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
     for entry in fs::read_dir(root().join("src")).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        let allowed = layers.get(name.as_str()).unwrap_or_else(|| panic!("src/{name} has no place in LAYERS"));
+        let allowed =
+            layers.get(name.as_str()).unwrap_or_else(|| panic!("src/{name} has no place in LAYERS"));
         let manifest = manifest(&root().join("src").join(&name).join("Cargo.toml"));
-        let dependencies = manifest.get("dependencies").and_then(|d| d.as_table()).cloned().unwrap_or_default();
+        let dependencies =
+            manifest.get("dependencies").and_then(|d| d.as_table()).cloned().unwrap_or_default();
         for used in dependencies.keys().filter_map(|key| key.strip_prefix("aegis-")) {
             assert!(allowed.contains(&used), "src/{name} may not use {used}");
         }
@@ -94,7 +101,8 @@ fn no_file_is_too_long() {
 #[test]
 fn nothing_is_left_unfinished() {
     // Written in parts, so that this file doesn't find itself.
-    let marks = [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["#[ign", "ore"]].map(|m| m.concat());
+    let marks =
+        [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["#[ign", "ore"]].map(|m| m.concat());
     // A process that a test starts and kills is a test that doesn't run by itself.
     let victims = ["#[ign", "ore = \"started by "].concat();
     for path in sources() {
@@ -134,8 +142,7 @@ fn dependencies_keep_the_rules_of_deny_toml() {
     let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
     let banned: BTreeSet<String> =
         deny["bans"]["deny"].as_array().unwrap().iter().map(|row| text(&row["name"])).collect();
-    let licenses: BTreeSet<String> =
-        deny["licenses"]["allow"].as_array().unwrap().iter().map(text).collect();
+    let licenses: BTreeSet<String> = deny["licenses"]["allow"].as_array().unwrap().iter().map(text).collect();
 
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"])
@@ -157,4 +164,18 @@ fn dependencies_keep_the_rules_of_deny_toml() {
 fn is_allowed(expression: &str, licenses: &BTreeSet<String>) -> bool {
     let expression = expression.replace(['(', ')'], " ").replace('/', " OR ");
     expression.split(" AND ").all(|all| all.split(" OR ").any(|one| licenses.contains(one.trim())))
+}
+
+#[test]
+fn the_tests_that_cases_md_names_exist() {
+    let cases = fs::read_to_string(root().join("tests/CASES.md")).unwrap();
+    let sources: String = sources().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let is_test = |word: &&str| {
+        word.len() > 12 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let named: Vec<&str> = cases.split('`').filter(is_test).collect();
+    assert!(named.len() > 40, "only {} tests are named", named.len());
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "tests/CASES.md names {name}, which isn't there");
+    }
 }
