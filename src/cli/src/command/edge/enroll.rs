@@ -92,7 +92,7 @@ impl Args {
         let config = request.state.config().display().to_string();
         self.output.show(&report, |report| text(report, &config))?;
         if !self.no_service && report.outcome != Outcome::Planned {
-            say_service(&config);
+            say_what_is_next(&report, &config);
         }
         Ok(ExitCode::Success)
     }
