@@ -117,8 +117,10 @@ fn text(report: &EnrollReport, config: &str) -> String {
 }
 
 #[allow(clippy::print_stderr, reason = "what to do next is a message, not data")]
-fn say_service(config: &str) {
-    eprintln!(
-        "no service unit is installed by this version; run the daemon with: aegis edge run --config {config}"
-    );
+fn say_what_is_next(report: &EnrollReport, config: &str) {
+    let run = format!("aegis edge run --config {config}");
+    match report.restart_pid {
+        Some(pid) => eprintln!("a daemon runs with the old identity; restart it: kill {pid} && {run}"),
+        None => eprintln!("no service unit is installed by this version; run the daemon with: {run}"),
+    }
 }
