@@ -1,4 +1,4 @@
-//! The shape of what programs read: arrays of objects, snake_case, RFC 3339 in UTC, nothing else on stdout.
+//! The shape of what programs read: arrays of objects, `snake_case`, RFC 3339 in UTC, nothing else on stdout.
 
 use aegis_tests::{World, is_rfc3339_utc};
 use serde_json::Value;
