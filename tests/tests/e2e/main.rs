@@ -8,6 +8,7 @@ mod crash;
 mod daemon;
 mod declarative;
 mod dry_run;
+mod envelopes;
 mod offline;
 mod operations;
 mod ownership;
