@@ -2,7 +2,7 @@
 
 use aegis_core::ExitCode;
 use aegis_engine::{declare::DeclareError, manifest::Diagnostics, rollback::RollbackError};
-use aegis_wire::{ApiError, Code};
+use aegis_wire::ApiError;
 
 use crate::terminal::{Paint, Stream};
 
@@ -66,13 +66,7 @@ impl Failure {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let exit = match error.code {
-            Code::Unauthenticated | Code::PermissionDenied | Code::UntrustedServer => ExitCode::Unauthorized,
-            Code::NotFound => ExitCode::Unavailable,
-            Code::Invalid => ExitCode::Invalid,
-            Code::Unavailable | Code::Conflict | Code::Exhausted | Code::Internal => ExitCode::Generic,
-        };
-        Self { exit, message: error.message, hint: error.hint }
+        Self { exit: error.code.exit_code(), message: error.message, hint: error.hint }
     }
 }
 
@@ -110,6 +104,8 @@ impl From<RollbackError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use aegis_wire::Code;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use aegis_core::{NodeId, Revision};
 use aegis_store::{Batch, CommitError};
 use aegis_wire::{
-    ApiError, Code, PublicKey,
+    ApiError, Code, PublicKey, Reason,
     enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentService, is_proven},
     token::EnrollmentClaims,
 };
@@ -62,6 +62,7 @@ impl Enrollments {
             return Ok(());
         }
         Err(ApiError::exhausted("too many enrolments from this address; the token is still usable")
+            .reason(Reason::TokenUsable)
             .hint("try again in a few seconds"))
     }
 
@@ -77,7 +78,9 @@ impl Enrollments {
         let claims =
             EnrollmentClaims::verify(&request.enrollment_token, &controller.keys, controller.now_seconds())
                 .map_err(|error| {
-                ApiError::unauthenticated(error.to_string()).hint("ask for a new enrolment token")
+                ApiError::unauthenticated(error.to_string())
+                    .reason(error.reason())
+                    .hint("ask for a new enrolment token")
             })?;
         // A tenant that is gone can't be told from a token that never was any good.
         if controller.tenant(&claims.tid).map_err(failed)?.is_none() {
@@ -110,11 +113,8 @@ impl Enrollments {
                         label = None;
                     }
                 }
-                Err(CommitError::Store(error)) => {
-                    return Err(ApiError::internal(format!(
-                        "{error}; whether the token is burnt isn't known"
-                    )));
-                }
+                // Whether the token is burnt isn't known; the host says so of every internal error.
+                Err(CommitError::Store(error)) => return Err(failed(error)),
             }
         }
     }
@@ -213,11 +213,12 @@ fn may_enroll_again(have: &Node, claims: &EnrollmentClaims, key: &PublicKey) -> 
 }
 
 fn usable(code: Code, message: &str) -> ApiError {
-    ApiError::new(code, format!("{message}; the token is still usable"))
+    ApiError::new(code, format!("{message}; the token is still usable")).reason(Reason::TokenUsable)
 }
 
 fn burnt() -> ApiError {
     ApiError::unauthenticated("the enrolment token was used before; it is burnt")
+        .reason(Reason::TokenBurnt)
         .hint("ask for a new enrolment token")
 }
 

@@ -29,6 +29,7 @@ async fn a_token_is_redeemed_once() {
         let error = enroll(&controller, &key(again), &token, "h").await.unwrap_err();
         assert_eq!(error.code, Code::Unauthenticated);
         assert!(error.message.contains("burnt"), "{error}");
+        assert_eq!(error.reason, Some(Reason::TokenBurnt));
     }
     let nodes = nodes::of_tenant(&*controller.store, &tenant("default")).unwrap();
     assert_eq!(nodes.len(), 1);
@@ -78,6 +79,7 @@ async fn a_failure_before_the_commit_leaves_the_token_usable_and_says_so() {
     let late = service.challenge(peer(), good(nonce)).await.unwrap_err();
     for error in [never_given, not_proven, used, moved, late] {
         assert!(error.message.ends_with("the token is still usable"), "{error}");
+        assert_eq!(error.reason, Some(Reason::TokenUsable));
     }
     let nonce = service.attest(peer(), attest).await.unwrap();
     service.challenge(peer(), good(nonce)).await.unwrap();

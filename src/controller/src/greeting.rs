@@ -76,7 +76,8 @@ fn check(controller: &Controller, first: Unverified) -> Result<Checked, End> {
     }
     let claims =
         NodeClaims::verify(&node_token, &controller.keys, controller.now_seconds()).map_err(|error| {
-            End::Refused(ApiError::unauthenticated(error.to_string()).hint("aegis edge enroll TOKEN"))
+            let refusal = ApiError::unauthenticated(error.to_string()).reason(error.reason());
+            End::Refused(refusal.hint("aegis edge enroll TOKEN"))
         })?;
     let broken = [
         (claims.sub != node.id, "the token is another node's"),

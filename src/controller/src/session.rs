@@ -11,7 +11,7 @@ use aegis_core::{
 };
 use aegis_store::{Batch, Registration};
 use aegis_wire::{
-    ApiError, Envelope, PublicKey, Unverified,
+    ApiError, Envelope, PublicKey, Reason, Unverified,
     edge::{Capabilities, Command, Event},
     envelope::{OpenError, Route, open, seal},
 };
@@ -309,7 +309,9 @@ impl End {
                 ApiError::conflict(message).hint("another daemon runs with the same key; stop one of the two")
             }
             Self::Reason(_) | Self::Envelope(_) => ApiError::invalid(message),
-            Self::TokenEnded => ApiError::unauthenticated(message).hint("aegis edge enroll TOKEN"),
+            Self::TokenEnded => {
+                ApiError::unauthenticated(message).reason(Reason::TokenEnded).hint("aegis edge enroll TOKEN")
+            }
             Self::Failed(_) => ApiError::internal(message),
         })
     }
@@ -318,6 +320,7 @@ impl End {
 /// What a revoked node is told.
 pub(crate) fn revoked() -> ApiError {
     ApiError::permission_denied("the node was revoked")
+        .reason(Reason::Revoked)
         .hint("aegis edge enroll TOKEN --force, with a new token")
 }
 

@@ -301,10 +301,11 @@ async fn a_revoke_closes_the_stream_within_a_second_and_for_good() {
     assert_eq!((node.status, node.connected), (NodeStatus::Revoked, false));
     let end = daemon.end().await.unwrap();
     assert_eq!((end.code, end.message.as_str()), (Code::PermissionDenied, "the node was revoked"));
+    assert_eq!(end.reason, Some(Reason::Revoked));
     assert!(since.elapsed() < Duration::from_secs(1));
     let mut again = Daemon::open(&controller, &host, "s2");
     again.send(&hello(&host));
-    assert_eq!(again.end().await.unwrap().code, Code::PermissionDenied);
+    assert_eq!(again.end().await.unwrap().reason, Some(Reason::Revoked));
     // The token of enrolment is dead, too, whatever becomes of the record.
     let stored = nodes::get(&*controller.store, &host.id).unwrap().unwrap().0;
     assert!(controller.is_spent(&stored.jti).unwrap());
@@ -367,6 +368,7 @@ async fn a_token_is_renewed_over_the_stream_and_an_unrenewed_one_ends_it() {
     lazy.send(&BEAT);
     let end = lazy.end().await.unwrap();
     assert_eq!((end.code, end.message.as_str()), (Code::Unauthenticated, "the node token has ended"));
+    assert_eq!(end.reason, Some(Reason::TokenEnded));
     Daemon::connect(&controller, &Host { token, ..one }, "s3").await;
 }
 

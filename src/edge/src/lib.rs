@@ -5,7 +5,6 @@ pub mod capabilities;
 pub mod clock;
 pub mod config;
 pub mod enroll;
-pub mod exit;
 pub mod logout;
 pub mod proxy;
 pub mod run;

@@ -1,13 +1,16 @@
-//! What a call can fail with, on both sides: a code, a message, and a hint.
+//! What a call can fail with, on both sides: a code, a reason where a program acts on one, a message, and a hint.
 
 use std::{error::Error, fmt};
 
+use aegis_core::ExitCode;
 use tonic::{Status, metadata::MetadataValue};
 
-use crate::dial::DialError;
+use crate::{dial::DialError, reason::Reason};
 
 /// Carries the hint beside a gRPC status. Binary, because hints may hold any text.
 const HINT: &str = "aegis-hint-bin";
+/// Carries the reason beside a gRPC status.
+const REASON: &str = "aegis-reason";
 
 /// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,12 +35,26 @@ pub enum Code {
     UntrustedServer,
 }
 
+impl Code {
+    /// What a program ends with when a call failed with this (docs/adr/0010-exit-codes.md). The one mapping.
+    pub const fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Unauthenticated | Self::PermissionDenied | Self::UntrustedServer => ExitCode::Unauthorized,
+            Self::NotFound => ExitCode::Unavailable,
+            Self::Invalid => ExitCode::Invalid,
+            Self::Unavailable | Self::Conflict | Self::Exhausted | Self::Internal => ExitCode::Generic,
+        }
+    }
+}
+
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     /// Its kind.
     pub code: Code,
+    /// What a program may act on, where the code says too little. Nobody acts on the message.
+    pub reason: Option<Reason>,
     /// What happened, short, in lower case.
     pub message: String,
     /// A command to run, or another way out.
@@ -45,9 +62,15 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A failure without a hint.
+    /// A failure without a reason or a hint.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, reason: None, message: message.into(), hint: None }
+    }
+    /// Adds what a program may act on.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<Option<Reason>>) -> Self {
+        self.reason = reason.into();
+        self
     }
     /// Adds the way out.
     #[must_use]
@@ -107,6 +130,9 @@ impl From<ApiError> for Status {
             Code::Internal | Code::UntrustedServer => tonic::Code::Internal,
         };
         let mut status = Status::new(code, error.message);
+        if let Some(reason) = error.reason {
+            status.metadata_mut().insert(REASON, MetadataValue::from_static(reason.as_str()));
+        }
         if let Some(hint) = error.hint {
             status.metadata_mut().insert_bin(HINT, MetadataValue::from_bytes(hint.as_bytes()));
         }
@@ -141,7 +167,9 @@ impl From<Status> for ApiError {
             .get_bin(HINT)
             .and_then(|value| value.to_bytes().ok())
             .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        Self { code, message: status.message().to_owned(), hint }
+        // A word that this version doesn't know is as good as none.
+        let reason = status.metadata().get(REASON).and_then(|value| value.to_str().ok()?.parse().ok());
+        Self { code, reason, message: status.message().to_owned(), hint }
     }
 }
 
@@ -163,8 +191,7 @@ impl From<DialError> for ApiError {
             DialError::PlaintextRefused { .. } => Code::Invalid,
             DialError::Unreachable { .. } | DialError::TimedOut { .. } => Code::Unavailable,
         };
-        let hint = error.way_out();
-        Self { code, message: error.to_string(), hint: Some(hint.to_owned()) }
+        Self::new(code, error.to_string()).hint(error.way_out())
     }
 }
 
@@ -186,6 +213,34 @@ mod tests {
         ] {
             let error = ApiError::new(code, "tag 'é' is no tag").hint("run 'aegis edge ls' — then retry\n");
             assert_eq!(ApiError::from(Status::from(error.clone())), error);
+        }
+    }
+
+    #[test]
+    fn every_reason_survives_the_wire_and_an_unknown_one_is_none() {
+        for reason in Reason::ALL {
+            let error = ApiError::unauthenticated("x").reason(reason);
+            assert_eq!(ApiError::from(Status::from(error)).reason, Some(reason));
+        }
+        let mut status = Status::unauthenticated("x");
+        status.metadata_mut().insert(REASON, MetadataValue::from_static("of_a_later_version"));
+        assert_eq!(ApiError::from(status), ApiError::unauthenticated("x"));
+    }
+
+    #[test]
+    fn every_code_has_its_exit_code() {
+        for (code, exit) in [
+            (Code::Unauthenticated, ExitCode::Unauthorized),
+            (Code::PermissionDenied, ExitCode::Unauthorized),
+            (Code::UntrustedServer, ExitCode::Unauthorized),
+            (Code::NotFound, ExitCode::Unavailable),
+            (Code::Invalid, ExitCode::Invalid),
+            (Code::Unavailable, ExitCode::Generic),
+            (Code::Conflict, ExitCode::Generic),
+            (Code::Exhausted, ExitCode::Generic),
+            (Code::Internal, ExitCode::Generic),
+        ] {
+            assert_eq!(code.exit_code(), exit, "{code:?}");
         }
     }
 

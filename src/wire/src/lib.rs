@@ -14,6 +14,7 @@ pub mod error;
 mod incoming;
 pub mod keys;
 pub mod operator;
+pub mod reason;
 pub mod server;
 pub mod tls;
 pub mod token;
@@ -22,6 +23,7 @@ pub use endpoint::Endpoint;
 pub use envelope::{Envelope, Unverified, Verified};
 pub use error::{ApiError, Code};
 pub use keys::{PublicKey, ServerKey, ServerSigningKey, SigningKey};
+pub use reason::Reason;
 pub use tls::CaFingerprint;
 
 /// The protobuf code, made from `proto/` by `tests/generated.rs`.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use aegis_core::ExitCode;
-use aegis_wire::{ApiError, CaFingerprint, ServerSigningKey};
+use aegis_wire::{ApiError, CaFingerprint, Reason, ServerSigningKey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -197,19 +197,39 @@ async fn a_refused_attestation_leaves_no_key() {
 #[tokio::test]
 async fn a_refused_challenge_leaves_no_key_and_no_node_token_and_says_that_the_token_is_usable() {
     let lab = Lab::new().await;
-    *lab.controller.behaviour.answer.lock().unwrap() =
-        Box::new(|_, _| Err(ApiError::permission_denied("this node was revoked; the token is still usable")));
+    *lab.controller.behaviour.answer.lock().unwrap() = Box::new(|_, _| {
+        let refused = ApiError::permission_denied("this node was revoked; the token is still usable");
+        Err(refused.reason(Reason::TokenUsable))
+    });
     let error = lab.enroll(&lab.token(), Policy::NonInteractive).await.unwrap_err();
     assert_eq!((error.exit_code(), error.token_fate()), (ExitCode::Unauthorized, Some(TokenFate::Usable)));
     assert_eq!(error.to_string(), "this node was revoked; the token is still usable");
     assert_eq!(lab.files(), names(&["enrollment.jwt", "secrets"]));
 }
 
+fn burnt() -> ApiError {
+    ApiError::unauthenticated("the enrolment token was used before; it is burnt").reason(Reason::TokenBurnt)
+}
+
+#[tokio::test]
+async fn what_becomes_of_the_token_follows_from_the_reason_and_never_from_the_words() {
+    let lab = Lab::new().await;
+    for (message, reason, fate, shown) in [
+        ("all is still usable", Some(Reason::TokenBurnt), TokenFate::Burnt, "all is still usable"),
+        ("it is burnt", Some(Reason::TokenUsable), TokenFate::Usable, "it is burnt"),
+        ("it is burnt", None, TokenFate::Usable, "it is burnt; the enrolment token wasn't used"),
+    ] {
+        *lab.controller.behaviour.answer.lock().unwrap() =
+            Box::new(move |_, _| Err(ApiError::unauthenticated(message).reason(reason)));
+        let error = lab.enroll(&lab.token(), Policy::Force).await.unwrap_err();
+        assert_eq!((error.token_fate(), error.to_string().as_str()), (Some(fate), shown));
+    }
+}
+
 #[tokio::test]
 async fn a_burnt_token_is_said_and_removed() {
     let lab = Lab::new().await;
-    *lab.controller.behaviour.answer.lock().unwrap() =
-        Box::new(|_, _| Err(ApiError::unauthenticated("the enrolment token was used before; it is burnt")));
+    *lab.controller.behaviour.answer.lock().unwrap() = Box::new(|_, _| Err(burnt()));
     let error = lab.enroll(&lab.token(), Policy::NonInteractive).await.unwrap_err();
     assert_eq!((error.exit_code(), error.token_fate()), (ExitCode::Unauthorized, Some(TokenFate::Burnt)));
     assert!(error.hint().unwrap().contains("enrollment-token create"));
@@ -367,8 +387,7 @@ async fn a_key_that_is_refused_under_force_gives_way_to_the_old_one_and_leaves_n
     lab.enroll(&lab.token(), Policy::Force).await.unwrap();
     let (key, public) =
         (fs::read(lab.state.node_key()).unwrap(), fs::read(lab.state.node_key_pub()).unwrap());
-    *lab.controller.behaviour.answer.lock().unwrap() =
-        Box::new(|_, _| Err(ApiError::unauthenticated("the enrolment token was used before; it is burnt")));
+    *lab.controller.behaviour.answer.lock().unwrap() = Box::new(|_, _| Err(burnt()));
     lab.enroll(&lab.token(), Policy::Force).await.unwrap_err();
     assert_eq!(fs::read(lab.state.node_key()).unwrap(), key);
     assert_eq!(fs::read(lab.state.node_key_pub()).unwrap(), public);

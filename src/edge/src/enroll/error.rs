@@ -1,7 +1,7 @@
 //! Why a host couldn't enrol, and what became of its token.
 
 use aegis_core::ExitCode;
-use aegis_wire::{ApiError, Code, keys::KeyError, token::TokenError};
+use aegis_wire::{ApiError, Code, Reason, keys::KeyError, token::TokenError};
 
 use crate::{
     bootstrap::BootstrapError,
@@ -51,7 +51,7 @@ pub enum EnrollError {
     /// The controller couldn't be reached or didn't give a nonce: nothing was redeemed.
     #[error("{0}; the enrolment token wasn't used")]
     Unreached(#[source] ApiError),
-    /// The controller refused the challenge, or the connection broke. What became of the token is in its words.
+    /// The controller refused the challenge, or the connection broke. What became of the token is in its reason.
     #[error("{said}{fate}", said = .0, fate = fate_text(.0))]
     Challenge(#[source] ApiError),
     /// The controller answered with something that isn't ours.
@@ -80,7 +80,7 @@ impl EnrollError {
             // The key or the node isn't wanted; a nonce that ran out is nobody's argument.
             Self::Challenge(error) if error.code == Code::Conflict => ExitCode::Unauthorized,
             Self::Challenge(error) if error.code == Code::Invalid => ExitCode::Generic,
-            Self::Unreached(error) | Self::Challenge(error) => crate::exit::of_api(error.code),
+            Self::Unreached(error) | Self::Challenge(error) => error.code.exit_code(),
         }
     }
 
@@ -105,28 +105,21 @@ impl EnrollError {
     }
 }
 
-/// A controller of ours says in its message what became of the token. Only an answer can be believed: without one,
-/// the redemption may have happened or not.
+/// Only an answer can be believed: without one, the redemption may have happened or not.
 fn fate(error: &ApiError) -> TokenFate {
-    let says = |words: &[&str]| words.iter().any(|word| error.message.contains(word));
-    match error.code {
-        _ if says(&["isn't known"]) => TokenFate::Unknown,
-        _ if says(&["still usable", "can still be used", "was not used", "wasn't used"]) => TokenFate::Usable,
-        _ if says(&["burnt", "already redeemed", "already used", "was used", "redeemed before"]) => {
-            TokenFate::Burnt
-        }
-        Code::Unavailable | Code::Internal => TokenFate::Unknown,
+    match (error.reason, error.code) {
+        (Some(Reason::TokenBurnt), _) => TokenFate::Burnt,
+        (None, Code::Unavailable | Code::Internal) => TokenFate::Unknown,
         // Refused on other grounds, and refusing comes before redeeming.
         _ => TokenFate::Usable,
     }
 }
 
+/// What the controller's message doesn't say: one with a reason speaks of the token itself.
 fn fate_text(error: &ApiError) -> &'static str {
-    let said = error.message.contains("token");
-    match fate(error) {
-        TokenFate::Unknown => "; the enrolment token may have been used",
-        TokenFate::Burnt if !said => "; the enrolment token is used up",
-        TokenFate::Usable if !said => "; the enrolment token wasn't used",
-        _ => "",
+    match (error.reason, fate(error)) {
+        (Some(_), _) => "",
+        (None, TokenFate::Unknown) => "; the enrolment token may have been used",
+        (None, TokenFate::Usable | TokenFate::Burnt) => "; the enrolment token wasn't used",
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aegis_core::session::{Action, Daemon, DaemonState, Exit, HELLO_WITHIN, Input, Refused};
 use aegis_wire::{
-    ApiError, Code,
+    ApiError, Code, Reason,
     edge::{Capabilities, Event},
 };
 use tokio::time::Instant;
@@ -323,12 +323,11 @@ impl Running {
 
 /// Whether the controller will never have this node again as it is.
 fn refusal(error: &ApiError) -> Option<Refused> {
-    let says = |word: &str| error.message.contains(word);
-    match error.code {
-        Code::Unauthenticated | Code::PermissionDenied if says("revoked") => Some(Refused::Revoked),
-        // Clocks are set right, and networks reorder: those pass.
-        Code::Unauthenticated | Code::PermissionDenied if says("clock") || says("envelope") => None,
-        Code::Unauthenticated | Code::PermissionDenied => Some(Refused::Unauthorized),
+    match (error.code, error.reason) {
+        (_, Some(Reason::Revoked)) => Some(Refused::Revoked),
+        // Clocks are set right: it passes.
+        (_, Some(Reason::ClockSkew)) => None,
+        (Code::Unauthenticated | Code::PermissionDenied, _) => Some(Refused::Unauthorized),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::atomic::Ordering, time::Durati
 
 use aegis_core::{ExitCode, session::Refused};
 use aegis_wire::{
-    ApiError, ServerSigningKey, SigningKey, Unverified,
+    ApiError, Reason, ServerSigningKey, SigningKey, Unverified,
     edge::{Command, Event},
     envelope::{Route, seal},
 };
@@ -292,7 +292,8 @@ async fn a_stop_without_a_stream_ends_at_once() {
 async fn a_revoked_node_ends_with_exit_three_and_the_way_out() {
     let mut lab = Lab::start();
     let stream = lab.live().await;
-    stream.to.send(Err(refused("this node is revoked"))).await.unwrap();
+    // The reason counts, not the words.
+    stream.to.send(Err(refused("out with you").reason(Reason::Revoked))).await.unwrap();
     let error = lab.end().await.unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Unauthorized);
     assert!(matches!(error, RunError::Refused { refused: Refused::Revoked, .. }));
@@ -303,10 +304,18 @@ async fn a_revoked_node_ends_with_exit_three_and_the_way_out() {
 async fn a_token_that_is_not_accepted_ends_with_exit_three() {
     let mut lab = Lab::start();
     let stream = lab.accept().await;
-    stream.to.send(Err(refused("the token expired at 2026-01-01T00:00:00Z"))).await.unwrap();
+    stream.to.send(Err(refused("the node's token isn't accepted; it was revoked"))).await.unwrap();
     let error = lab.end().await.unwrap_err();
     assert!(matches!(error, RunError::Refused { refused: Refused::Unauthorized, .. }), "{error}");
-    assert!(error.to_string().contains("the token expired"), "{error}");
+    assert!(error.to_string().contains("token isn't accepted"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_differ_are_no_reason_to_give_up() {
+    let mut lab = Lab::start();
+    let stream = lab.accept().await;
+    stream.to.send(Err(refused("valid from tomorrow on").reason(Reason::ClockSkew))).await.unwrap();
+    lab.live().await;
 }
 
 #[tokio::test(start_paused = true)]

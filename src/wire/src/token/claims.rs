@@ -5,7 +5,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::keys::{ServerKey, ServerSigningKey};
+use crate::{
+    keys::{ServerKey, ServerSigningKey},
+    reason::Reason,
+};
 
 /// How far in the future a token's begin may lie, in seconds: clocks differ. Its end is exact.
 const BEGIN_LEEWAY: i64 = 30;
@@ -47,6 +50,17 @@ pub enum TokenError {
     /// Making it failed.
     #[error("can't sign a token: {0}")]
     Signing(String),
+}
+
+impl TokenError {
+    /// What the bearer may act on.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Expired(_) => Some(Reason::TokenEnded),
+            Self::NotYetValid(_) => Some(Reason::ClockSkew),
+            _ => None,
+        }
+    }
 }
 
 /// A kind of token.
