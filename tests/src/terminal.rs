@@ -23,7 +23,8 @@ pub struct Terminal {
     child: Child,
     command: String,
     keyboard: File,
-    screen: Arc<Mutex<Vec<u8>>>,
+    /// What was shown so far, and whether nothing more can come.
+    screen: Arc<Mutex<(Vec<u8>, bool)>>,
     read: usize,
 }
 
@@ -43,13 +44,14 @@ impl Terminal {
         drop(command);
         let keyboard = File::from(ours);
         let mut eyes = keyboard.try_clone().unwrap();
-        let screen = Arc::new(Mutex::new(Vec::new()));
+        let screen = Arc::<Mutex<(Vec<u8>, bool)>>::default();
         let sink = Arc::clone(&screen);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = eyes.read(&mut buffer) {
-                sink.lock().unwrap().extend_from_slice(&buffer[..count]);
+                sink.lock().unwrap().0.extend_from_slice(&buffer[..count]);
             }
+            sink.lock().unwrap().1 = true;
         });
         Self { child, command: shown, keyboard, screen, read: 0 }
     }
@@ -71,7 +73,7 @@ impl Terminal {
 
     /// Everything that was on the screen.
     pub fn screen(&self) -> String {
-        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+        String::from_utf8_lossy(&self.screen.lock().unwrap().0).into_owned()
     }
 
     /// Waits for its end. Everything that it wrote is in `stdout`.
@@ -79,6 +81,7 @@ impl Terminal {
     pub fn wait(mut self) -> Output {
         let what = format!("{} ends", self.command);
         let status = eventually(&what, SOON, || self.child.try_wait().unwrap());
+        eventually("the screen goes dark", SOON, || self.screen.lock().unwrap().1.then_some(()));
         Output {
             command: self.command.clone(),
             code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),

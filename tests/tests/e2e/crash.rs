@@ -147,3 +147,53 @@ fn the_controller_is_killed_while_daemons_are_connected() {
     assert_eq!(node["tags"], json!(["prod"]));
     world.audit_is_intact();
 }
+
+#[test]
+fn an_apply_that_is_interrupted_says_which_part_it_did() {
+    let world = World::new();
+    let all: String = (0..1500).map(|number| group(&format!("g{number:04}"), "tags=a")).collect();
+    world.write("fleet/a.yaml", &all);
+    let apply = world.admin().start("apply -f fleet --yes");
+    eventually("the apply has begun", SOON, || (!apply.stdout().is_empty()).then_some(()));
+    apply.signal(rustix::process::Signal::INT);
+    let cut =
+        apply.wait().exit(7).says("of 1500 objects were not applied").says("run the same command again");
+    assert!(cut.stdout.contains("created"), "{}", cut.stderr);
+    // Time that is up is another code.
+    world.run("apply -f fleet --yes --timeout 1ms").exit(8).says("the time is up");
+    world.run("apply -f fleet --yes").ok();
+    world.run("diff -f fleet --prune --exit-code").exit(0).says("1500 unchanged");
+}
+
+#[test]
+fn the_controller_is_killed_while_a_host_enrols() {
+    let mut world = World::new();
+    // Before the commit the token is still good; after it, it is burnt, and a fresh one brings the same key in.
+    for (place, again) in [("before", 0), ("after", 3)] {
+        let name = format!("web-{place}");
+        let (token, fresh) = (world.token(&name), world.token(&name));
+        let address = world.controller.as_ref().unwrap().address().to_string();
+        world.stop_controller().ok();
+        let armed = world.program().env("AEGIS_FAULT", format!("store.commit.{place}:1"));
+        let controller = Controller::start_on(&armed, &world.data(), &address, "");
+        let config = world.config(&name);
+        let line = |token: &str| {
+            format!("edge enroll {token} --config {} --keep-existing --no-service", config.display())
+        };
+        world.program().run(&line(&token)).exit(1).says("the enrolment token may have been used");
+        assert_eq!(controller.wait().code, 128 + 9);
+        assert!(!config.with_file_name("node.token").exists());
+        let key = fs::read(config.with_file_name("node.key")).unwrap();
+
+        world.controller = Some(Controller::start_on(&world.program(), &world.data(), &address, ""));
+        world.program().run(&line(&token)).exit(again);
+        if again != 0 {
+            world.program().run(&line(&fresh)).ok();
+        }
+        assert_eq!(fs::read(config.with_file_name("node.key")).unwrap(), key);
+        assert!(!config.with_file_name("enrollment.jwt").exists());
+        let _daemon = world.connect(&name);
+    }
+    assert_eq!(world.run("edge ls -o json").ok().array().len(), 2, "no node was made twice");
+    world.audit_is_intact();
+}

@@ -211,3 +211,18 @@ fn objects_are_shown_described_and_deleted() {
     assert_eq!(world.node("web-1")["tags"], serde_json::json!([]), "the host itself stays");
     world.run("delete -f fleet --yes").ok();
 }
+
+#[test]
+fn of_ten_thousand_objects_the_one_that_is_broken_is_named() {
+    let world = World::new();
+    let broken =
+        "apiVersion: aegis.dev/v1\nkind: EdgeGroup\nmetadata:\n  name: broken\nspec:\n  selectr: all\n---\n";
+    let mut all: Vec<String> = (0..10_000).map(|number| group(&format!("g{number}"), "all")).collect();
+    all.insert(7_000, broken.to_owned());
+    world.write("fleet/fleet.yaml", &all.concat());
+    let refused = world.run("apply -f fleet --yes").exit(2).says("did you mean 'selector'?");
+    assert!(refused.stderr.contains("error: 1 error in the manifests"), "{}", refused.stderr);
+    // 7,000 documents of seven lines come before, and five lines of its own.
+    assert!(refused.stderr.contains("fleet.yaml:49006:3"), "{}", refused.stderr);
+    assert!(world.run("get EdgeGroup -o json").ok().array().is_empty());
+}

@@ -54,6 +54,9 @@ impl<'a> Sealer<'a> {
     }
 }
 
+/// Makes the envelope that breaks a rule; it is given the last that was good.
+type Attack = fn(&mut Sealer<'_>, &Envelope) -> Envelope;
+
 const HEARTBEAT: Event = Event::Heartbeat { draining: false, in_flight: 0 };
 
 /// Opens a stream with `hello`, then sends `then`. Gives how many commands came, and how the stream ended.
@@ -100,7 +103,7 @@ fn who_breaks_a_rule_of_the_stream_is_out() {
     let host = Host::enroll(&world, "web-1");
     let stranger = SigningKey::generate().unwrap();
     // Each begins well: Hello is answered, and a heartbeat too. Then comes what breaks a rule.
-    let attacks: [(&str, fn(&mut Sealer<'_>, &Envelope) -> Envelope); 5] = [
+    let attacks: [(&str, Attack); 5] = [
         ("replayed", |_, last| last.clone()),
         ("reordered", |sealer, _| {
             sealer.seal(&HEARTBEAT);
