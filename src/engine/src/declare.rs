@@ -201,15 +201,25 @@ impl<R: Realm> Job<'_, R> {
         wishes: &[Wish],
     ) -> Option<BTreeSet<ObjectKey>> {
         let known = cache.keys();
-        let wished: HashSet<&ObjectKey> = wishes.iter().map(|wish| &wish.key).collect();
-        if !wished.is_subset(&known) {
+        // Hosts are known by their ids and wished for by names: the same hosts, as long as none got another name.
+        let mut hosts: HashMap<&str, &ObjectKey> = HashMap::new();
+        if !self.changes.keys.iter().any(|key| key.kind == EdgeNode::NAME) {
+            let entries = cache.entries.values();
+            hosts.extend(entries.filter_map(|entry| Some((entry.host.as_deref()?, &entry.key))));
+        }
+        let key = |Wish { key, .. }: &'_ Wish| match hosts.get(key.name.as_str()) {
+            Some(host) if key.kind == EdgeNode::NAME => (*host).clone(),
+            _ => key.clone(),
+        };
+        let wished: HashSet<ObjectKey> = wishes.iter().map(key).collect();
+        if !wished.iter().all(|key| known.contains(key)) {
             return None;
         }
         let vanished = known.iter().any(|key| !settled.contains(*key) && !wished.contains(*key));
         if self.policy.prune && (cache.leftovers || vanished || self.is_foreign(cache)) {
             return None;
         }
-        Some(settled.iter().chain(wished).cloned().collect())
+        Some(settled.iter().cloned().chain(wished).collect())
     }
 
     /// Whether anybody, perhaps this owner elsewhere, wrote objects that the cache doesn't know.

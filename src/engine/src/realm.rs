@@ -90,7 +90,7 @@ pub struct PastWrite {
 pub trait Realm: Send + Sync {
     /// All objects of these kinds. An enrolled host without declared state is there with revision 0.
     fn objects(&self, kinds: &[&str]) -> impl Future<Output = Result<Vec<Object>, ApiError>> + Send;
-    /// One object; `None`: absent.
+    /// One object; `None`: absent. A host is also found by a name that only it has; the object's key says its id.
     fn object(&self, key: &ObjectKey) -> impl Future<Output = Result<Option<Object>, ApiError>> + Send;
     /// The enrolled hosts that aren't revoked.
     fn hosts(&self) -> impl Future<Output = Result<Vec<Host>, ApiError>> + Send;

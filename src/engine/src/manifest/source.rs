@@ -68,7 +68,7 @@ impl Sources {
                 Input::Path(path) if path.is_dir() => reader.directory(path, options),
                 Input::Path(path) => reader.file(path),
                 Input::Stdin => match stdin.take() {
-                    Some(stdin) => reader.stream(&input.to_string().into(), stdin),
+                    Some(stdin) => reader.stream(&input.to_string().into(), stdin, 0),
                     None => reader.found.add(|| Diagnostic::error("standard input is named twice")),
                 },
             }
@@ -82,7 +82,8 @@ impl Sources {
     ) -> Result<Self, Diagnostics> {
         let mut reader = Reader { left: TOTAL_BYTES, ..Reader::default() };
         for (name, text) in texts {
-            reader.stream(&name.into(), &mut text.into().as_slice());
+            let text = text.into();
+            reader.stream(&name.into(), &mut text.as_slice(), text.len() as u64);
         }
         if reader.found.is_empty() { Ok(reader.sources) } else { Err(reader.found) }
     }
@@ -165,19 +166,21 @@ impl Reader {
         };
         if !metadata.is_file() {
             // A pipe, such as a shell's <(…): its size shows while it is read.
-            self.stream(&name.into(), &mut file);
+            self.stream(&name.into(), &mut file, 0);
         } else if self.seen.insert((metadata.dev(), metadata.ino())) {
             if metadata.len() > FILE_BYTES {
                 self.too_large(&name, Some(metadata.len()));
             } else {
-                self.stream(&name.into(), &mut file);
+                self.stream(&name.into(), &mut file, metadata.len());
             }
         }
     }
 
-    fn stream(&mut self, name: &Arc<str>, from: &mut dyn Read) {
+    /// Reads to the end. `size` is how much that is likely to be.
+    fn stream(&mut self, name: &Arc<str>, from: &mut dyn Read, size: u64) {
         let most = FILE_BYTES.min(self.left);
-        let mut bytes = Vec::new();
+        // One more than it takes, or the buffer is doubled only to find the end.
+        let mut bytes = Vec::with_capacity(usize::try_from(size.min(most) + 1).unwrap_or(0));
         if let Err(error) = from.take(most + 1).read_to_end(&mut bytes) {
             return self.unreadable(name, &error);
         }

@@ -17,7 +17,7 @@ pub(super) fn check(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Box<Diagn
         let message = format!("not UTF-8: byte 0x{:02x}", bytes.get(at).copied().unwrap_or_default());
         Box::new(Diagnostic::error(message).at(place(name, bytes, at..at + 1)).help("save the file as UTF-8"))
     })?;
-    match text.bytes().position(|byte| byte == 0) {
+    match text.find('\0') {
         Some(at) => {
             let diagnostic = Diagnostic::error("NUL byte: this is no text file");
             Err(diagnostic.at(place(name, text.as_bytes(), at..at + 1)).into())

@@ -60,6 +60,19 @@ fn one_changed_document_is_one_that_is_decoded_and_read() {
 }
 
 #[test]
+fn a_changed_host_is_all_that_is_read_even_where_it_is_called_by_its_name() {
+    for who in [by("f"), by("f").prune()] {
+        let realm = realm();
+        let cache = settled(&realm, &fleet());
+        let reads = realm.reads();
+        let text = fleet().replace("web-1}\nspec: {tags: [a]}", "web-1}\nspec: {tags: [a, b]}");
+        let declared = plan(&realm, &who, &text, &cache);
+        assert_eq!(steps(&declared.plan), ["web-1 + tag b"]);
+        assert_eq!(realm.reads() - reads, 1);
+    }
+}
+
+#[test]
 fn a_document_that_others_point_to_is_looked_at_with_them() {
     let realm = realm();
     let cache = settled(&realm, &fleet());
