@@ -10,7 +10,7 @@ use aegis_kinds::{EdgeNode, Next};
 use aegis_wire::error::ApiError;
 
 use crate::{
-    event::{ObjectEvent, Report},
+    event::{ObjectEvent, Report, UndeclaredObject},
     intent::Intent,
     plan::{Item, Plan},
     realm::{Realm, Write, Written},
@@ -32,6 +32,7 @@ pub fn preview(plan: &Plan) -> Report {
         revision: None,
         objects,
         summary: plan.summary(),
+        undeclared: UndeclaredObject::all(&plan.undeclared),
         warnings: Vec::new(),
     }
 }
@@ -55,6 +56,7 @@ pub async fn apply<R: Realm>(
             revision: None,
             objects: Vec::new(),
             summary: Summary::default(),
+            undeclared: UndeclaredObject::all(&plan.undeclared),
             warnings: Vec::new(),
         },
         failed: HashSet::new(),

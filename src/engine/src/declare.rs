@@ -193,7 +193,7 @@ impl<R: Realm> Job<'_, R> {
     }
 
     /// What the owner declared before, if that is known without asking: every document was known, and there is
-    /// nothing that `--prune` would have to see.
+    /// nothing else that it declared.
     fn known_inventory(
         &self,
         cache: &Cache,
@@ -216,7 +216,7 @@ impl<R: Realm> Job<'_, R> {
             return None;
         }
         let vanished = known.iter().any(|key| !settled.contains(*key) && !wished.contains(*key));
-        if self.policy.prune && (cache.leftovers || vanished || self.is_foreign(cache)) {
+        if cache.leftovers || vanished || self.is_foreign(cache) {
             return None;
         }
         Some(settled.iter().cloned().chain(wished).collect())

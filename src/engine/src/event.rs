@@ -83,6 +83,35 @@ impl ObjectEvent {
     }
 }
 
+/// An object that its owner declared before and no longer declares.
+#[derive(Debug, Clone, Serialize)]
+pub struct UndeclaredObject {
+    /// The kind's name.
+    pub kind: String,
+    /// The object's name; for a host its node id.
+    pub name: String,
+    /// The host's name, where the object is a host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+impl UndeclaredObject {
+    /// Of a plan.
+    pub fn all(undeclared: &[Settled]) -> Vec<Self> {
+        let one = |settled: &Settled| Self {
+            kind: settled.key.kind.to_string(),
+            name: settled.key.name.clone(),
+            host: settled.host.clone(),
+        };
+        undeclared.iter().map(one).collect()
+    }
+
+    /// How people call the object.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.host.as_deref().unwrap_or(&self.name))
+    }
+}
+
 /// A whole plan or application: what `--output json` prints.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -98,6 +127,9 @@ pub struct Report {
     pub objects: Vec<ObjectEvent>,
     /// How many ended how.
     pub summary: Summary,
+    /// Objects that the owner no longer declares and that stay, as pruning is off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undeclared: Vec<UndeclaredObject>,
     /// What went wrong without keeping anything from being written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aegis_core::{
-    Kind, NodeId, ObjectKey, Outcome, Reference, Revision, graph, nearest::nearest, outcome::Summary,
+    Kind, NodeId, ObjectKey, Outcome, Owner, Reference, Revision, graph, nearest::nearest, outcome::Summary,
     ownership::Policy,
 };
 use aegis_kinds::{AnyPlan, EdgeNode, Next, PlanError};
@@ -72,6 +72,8 @@ pub struct Plan {
     pub owns: Vec<ObjectKey>,
     /// Objects whose documents haven't changed since they were last found unchanged.
     pub cached: Vec<Settled>,
+    /// Objects that the owner declared before and no longer declares, and that stay as pruning is off.
+    pub undeclared: Vec<Settled>,
     /// The realm's revision before anything was read.
     pub revision: Revision,
 }
@@ -129,9 +131,13 @@ impl Plan {
             }
         }
         // What the owner declared before and doesn't any more. Imperative plans have no source to be missing from.
+        let gone = snapshot.inventory.iter().filter(|key| !spoken_of.contains_key(*key));
+        let mut undeclared = Vec::new();
         if policy.prune {
-            let gone = snapshot.inventory.iter().filter(|key| !spoken_of.contains_key(*key));
             wishes.extend(gone.map(|key| Wish { key: key.clone(), intent: Intent::Release, document: None }));
+        } else {
+            let stays = gone.filter(|key| is_owned(snapshot, key, &policy.owner));
+            undeclared.extend(stays.map(|key| Settled { key: key.clone(), host: host_of(&names, key) }));
         }
         let (ends, stays): (Vec<Wish>, Vec<Wish>) =
             wishes.into_iter().partition(|wish| matches!(wish.intent, Intent::Release | Intent::Delete));
@@ -167,7 +173,7 @@ impl Plan {
             let new = world.declared.into_iter().filter(|key| !snapshot.inventory.contains(key));
             new.collect::<BTreeSet<_>>().into_iter().collect()
         };
-        Ok(Self { by, policy, phases, owns, cached, revision: snapshot.revision })
+        Ok(Self { by, policy, phases, owns, cached, undeclared, revision: snapshot.revision })
     }
 
     /// Every object that was planned, in order.
@@ -198,6 +204,17 @@ impl Plan {
     pub fn has_conflicts(&self) -> bool {
         self.items().any(|item| !item.plan.conflicts.is_empty())
     }
+}
+
+/// The host's name, where the object is a host.
+fn host_of(names: &Names, key: &ObjectKey) -> Option<String> {
+    if key.kind == EdgeNode::NAME { names.name_of(&key.name) } else { None }
+}
+
+/// Whether anything of the object is still `owner`'s. What can't be read may be.
+fn is_owned(snapshot: &Snapshot, key: &ObjectKey, owner: &Owner) -> bool {
+    let owned = |object: &Object| !matches!(aegis_kinds::project(&key.kind, &object.body, owner), Ok(None));
+    snapshot.objects.get(key).is_some_and(owned)
 }
 
 /// Hosts by their ids, and references by ids, so that one thing has one name.
@@ -303,9 +320,8 @@ fn item(wish: Wish, policy: &Policy, world: &World, needs: Vec<ObjectKey>) -> Re
     let have = world.snapshot.objects.get(&wish.key);
     let body = have.map_or(&[][..], |object| &object.body);
     let plan = wish.intent.plan(&wish.key.kind, body, policy).map_err(|error| at_fault(&wish, error))?;
-    let host = (wish.key.kind == EdgeNode::NAME).then(|| world.names.name_of(&wish.key.name)).flatten();
     Ok(Item {
-        host,
+        host: host_of(&world.names, &wish.key),
         base: have.map(|object| object.revision).unwrap_or_default(),
         plan,
         needs,

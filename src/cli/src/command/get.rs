@@ -41,7 +41,7 @@ impl Args {
         };
         let rows = |objects: &[StoredObject]| {
             let row = |o: &StoredObject| {
-                [o.title().to_owned(), o.elements(), o.owner_names(), o.revision.to_string()]
+                [o.title().to_owned(), o.elements(), o.owner_names().join(", "), o.revision.to_string()]
             };
             table(["NAME", "DECLARED", "OWNERS", "REVISION"], objects.iter().map(row))
         };

@@ -63,12 +63,12 @@ impl StoredObject {
         elements.join(", ")
     }
 
-    /// `fleet, cli`
-    pub fn owner_names(&self) -> String {
+    /// Everybody who owns something of it, each once.
+    pub fn owner_names(&self) -> Vec<String> {
         let mut names: Vec<&str> = self.owners.values().flatten().map(aegis_core::Owner::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        names.join(", ")
+        names.into_iter().map(str::to_owned).collect()
     }
 }
 

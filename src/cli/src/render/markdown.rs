@@ -21,7 +21,7 @@ pub fn markdown(report: &Report) -> String {
     text += "```diff\n";
     for event in changed.iter().take(MOST_OBJECTS) {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "@@ {} {} @@", event.title(), event.outcome);
+        let _ = writeln!(text, "@@ {} {} @@", event.title(), super::verb(event.outcome));
         for step in &event.steps {
             let sign = if step.sign == '~' { '!' } else { step.sign };
             let _ = writeln!(text, "{sign} {}", step.text.replace('\n', " ").replace("```", "'''"));

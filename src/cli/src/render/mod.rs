@@ -4,4 +4,4 @@ mod markdown;
 mod plan;
 
 pub use markdown::markdown;
-pub use plan::{Shown, object, plan_text, planned, summary, warnings};
+pub use plan::{Shown, object, plan_text, planned, summary, verb, warnings};

@@ -29,14 +29,14 @@ pub fn plan_text(report: &Report, shown: Shown, paint: Paint) -> String {
 
 /// One object with its steps.
 pub fn object(event: &ObjectEvent, planned: bool, paint: Paint) -> String {
-    let (sign, word) = match event.outcome {
-        Outcome::Created => ('+', if planned { "create" } else { "created" }),
-        Outcome::Updated => ('~', if planned { "update" } else { "updated" }),
-        Outcome::Deleted => ('-', if planned { "delete" } else { "deleted" }),
-        Outcome::Unchanged => (' ', "unchanged"),
-        Outcome::Skipped => ('!', "skipped"),
-        Outcome::Failed => ('!', "failed"),
+    let sign = match event.outcome {
+        Outcome::Created => '+',
+        Outcome::Updated => '~',
+        Outcome::Deleted => '-',
+        Outcome::Unchanged => ' ',
+        Outcome::Skipped | Outcome::Failed => '!',
     };
+    let word = if planned { verb(event.outcome) } else { event.outcome.as_str() };
     let head = format!("{sign} {} {word}", event.title());
     let mut text = match event.outcome {
         Outcome::Unchanged => paint.dim(&head),
@@ -70,6 +70,16 @@ pub fn object(event: &ObjectEvent, planned: bool, paint: Paint) -> String {
     text + &conflicts(event, paint)
 }
 
+/// What is going to happen, in a word: `create`.
+pub fn verb(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Created => "create",
+        Outcome::Updated => "update",
+        Outcome::Deleted => "delete",
+        Outcome::Unchanged | Outcome::Skipped | Outcome::Failed => outcome.as_str(),
+    }
+}
+
 /// The fields that other owners hold.
 fn conflicts(event: &ObjectEvent, paint: Paint) -> String {
     event.conflicts.iter().fold(String::new(), |text, conflict| {
@@ -84,25 +94,26 @@ fn conflicts(event: &ObjectEvent, paint: Paint) -> String {
     })
 }
 
-/// What went wrong beside the objects.
+/// What is no longer declared, and what went wrong beside the objects.
 pub fn warnings(report: &Report, paint: Paint) -> String {
-    report
-        .warnings
-        .iter()
-        .fold(String::new(), |text, warning| text + &format!("{} {warning}\n", paint.yellow("warning:")))
+    let undeclared = report.undeclared.iter().fold(String::new(), |text, object| {
+        let line = format!("  {} is no longer declared; --prune removes it", object.title());
+        text + &paint.dim(&line) + "\n"
+    });
+    undeclared
+        + &report
+            .warnings
+            .iter()
+            .fold(String::new(), |text, warning| text + &format!("{} {warning}\n", paint.yellow("warning:")))
 }
 
 /// A summary of what isn't done yet: `2 to create, 1 unchanged`.
 pub fn planned(summary: &Summary) -> String {
     let part = |outcome: &Outcome| {
         let count = summary.count(*outcome);
-        let word = match outcome {
-            Outcome::Created => "to create",
-            Outcome::Updated => "to update",
-            Outcome::Deleted => "to delete",
-            Outcome::Unchanged | Outcome::Skipped | Outcome::Failed => outcome.as_str(),
-        };
-        (count > 0).then(|| format!("{count} {word}"))
+        let word = verb(*outcome);
+        let to = if word == outcome.as_str() { "" } else { "to " };
+        (count > 0).then(|| format!("{count} {to}{word}"))
     };
     let parts: Vec<String> = Outcome::ALL.iter().filter_map(part).collect();
     if parts.is_empty() { "nothing to do".into() } else { parts.join(", ") }
@@ -111,8 +122,10 @@ pub fn planned(summary: &Summary) -> String {
 /// How many ended how, and where that is written down.
 pub fn summary(report: &Report, paint: Paint) -> String {
     let revision = report.revision.map(|r| format!(", revision {r}")).unwrap_or_default();
+    let conflicts = report.objects.iter().map(|object| object.conflicts.len()).sum::<usize>();
+    let revision = if conflicts > 0 { format!(", {conflicts} in conflict{revision}") } else { revision };
     let text = if report.dry_run {
-        format!("{} (nothing was changed)", planned(&report.summary))
+        format!("{}{revision} (nothing was changed)", planned(&report.summary))
     } else {
         format!("{}{revision}", report.summary)
     };

@@ -1,6 +1,7 @@
 //! Several writers, one object.
 
 use aegis_core::{Outcome, id::Tag};
+use aegis_engine::plan::Plan;
 use aegis_kinds::{EdgeGroup, EdgeGroupEdit, EdgeNode, EdgeNodeEdit};
 use serde_json::json;
 
@@ -214,4 +215,22 @@ fn a_field_that_only_a_person_set_is_theirs() {
     edit::<EdgeNode>(&realm, "web-1", EdgeNodeEdit::Drain(true));
     let plan = by("one").plan(&realm, &node("web-1", "{drain: false}"));
     assert!(plan.has_conflicts(), "taking over a field that another owner set is a conflict");
+}
+
+#[test]
+fn what_is_no_longer_declared_is_named_until_it_is_pruned() {
+    let realm = realm();
+    let (both, one) = (group("web", "tags=web") + &group("db", "tags=db"), group("web", "tags=web"));
+    by("fleet").apply(&realm, &both);
+    let plan = by("fleet").plan(&realm, &one);
+    let names = |plan: &Plan| plan.undeclared.iter().map(|s| s.key.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&plan), ["EdgeGroup/db"]);
+    assert!(!plan.has_differences() && !plan.writes());
+    // Neither another owner's objects, nor what is gone.
+    by("other").apply(&realm, &group("other", "all"));
+    assert_eq!(names(&by("fleet").plan(&realm, &one)), ["EdgeGroup/db"]);
+    delete(&realm, "EdgeGroup", "db");
+    assert_eq!(names(&by("fleet").plan(&realm, &one)), [""; 0]);
+    by("fleet").apply(&realm, &both);
+    assert_eq!(names(&by("fleet").prune().plan(&realm, &one)), [""; 0]);
 }

@@ -78,7 +78,7 @@ struct Row {
     name: String,
     selector: String,
     pinned: Vec<String>,
-    owners: String,
+    owners: Vec<String>,
 }
 
 impl Args {
@@ -177,7 +177,7 @@ async fn list(context: &ContextArgs, output: OutputArgs) -> Result<ExitCode, Fai
         });
     }
     output.show(rows.as_slice(), |rows| {
-        let row = |r: &Row| [r.name.clone(), r.selector.clone(), r.pinned.join(","), r.owners.clone()];
+        let row = |r: &Row| [r.name.clone(), r.selector.clone(), r.pinned.join(","), r.owners.join(", ")];
         table(["NAME", "SELECTOR", "PINNED", "OWNERS"], rows.iter().map(row))
     })?;
     Ok(ExitCode::Success)

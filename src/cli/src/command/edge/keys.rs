@@ -5,7 +5,13 @@ use aegis_kinds::EdgeNode;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::{context::ContextArgs, failure::Failure, output::OutputArgs, reconcile::ImperativeArgs};
+use crate::{
+    context::ContextArgs,
+    failure::Failure,
+    output::OutputArgs,
+    reconcile::ImperativeArgs,
+    terminal::{can_ask, confirm},
+};
 
 /// The keys of hosts
 #[derive(Debug, clap::Args)]
@@ -23,6 +29,9 @@ enum Verb {
     RevokeRemote {
         /// The host: its node id, a unique prefix of it, or its name
         node: String,
+        /// Revoke without asking
+        #[arg(long, short = 'y')]
+        yes: bool,
         #[command(flatten)]
         imperative: ImperativeArgs,
         #[command(flatten)]
@@ -33,7 +42,7 @@ enum Verb {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let Verb::RevokeRemote { node, imperative, output } = self.verb;
+        let Verb::RevokeRemote { node, yes, imperative, output } = self.verb;
         let client = context.client().await?;
         if imperative.dry_run {
             let key = crate::realm::key(&client, EdgeNode::NAME, &node).await?;
@@ -42,6 +51,16 @@ impl Args {
             })?;
             return Ok(ExitCode::Success);
         }
+        // Said twice it is no error, but a revoked host is no object any more: only whoever is asked needs its id.
+        let node = if !yes && can_ask() {
+            let key = crate::realm::key(&client, EdgeNode::NAME, &node).await?;
+            if !confirm(&format!("Revoke {node} ({}) for good?", key.name))? {
+                return Err(Failure::new(ExitCode::Cancelled, "not revoked"));
+            }
+            key.name
+        } else {
+            node
+        };
         let node = client.revoke_node(&node).await?;
         output.show(&node, |node| format!("- EdgeNode/{} revoked ({})\n", node.name, node.node_id))?;
         Ok(ExitCode::Success)

@@ -45,5 +45,8 @@ fn text(report: &LogoutReport) -> String {
     for path in &report.removed {
         text += &format!("- {} removed\n", path.display());
     }
-    if text.is_empty() { "nothing to do: this host isn't enrolled\n".into() } else { text }
+    if text.is_empty() {
+        return "nothing to do: this host isn't enrolled\n".into();
+    }
+    text + "the controller still lists the host; an operator ends that with `aegis edge keys revoke-remote`\n"
 }
