@@ -9,7 +9,7 @@ use aegis_core::{NodeId, Revision};
 use aegis_store::{Batch, CommitError};
 use aegis_wire::{
     ApiError, Code, PublicKey, Reason,
-    enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentService, is_proven},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, is_proven},
     token::EnrollmentClaims,
 };
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::{
     failed, keyspace,
     nodes::{self, Node, Standing, json},
+    reattestation::Refused,
     state::Controller,
 };
 
@@ -45,14 +46,21 @@ impl EnrollmentService for Enrollments {
 
     async fn challenge(&self, peer: SocketAddr, request: ChallengeRequest) -> Result<Enrolled, ApiError> {
         self.limit(peer)?;
-        let key = request.public_key.clone();
-        let result = self.enroll(request).await;
-        if let Err(error) = &result {
-            let id = NodeId::of_public_key(key.as_bytes());
-            let detail = format!("{error} (from {})", peer.ip());
-            self.0.audit_refusal(self.0.event("", "", "enroll", id.as_str(), &detail));
-        }
-        result
+        let (action, result) = match &request.credential {
+            Credential::Enrollment(token) => {
+                let refused = |answer: ApiError| (answer.message.clone(), answer);
+                ("enroll", self.enroll(&request, token).await.map_err(refused))
+            }
+            Credential::Node(token) => {
+                ("reattest", self.reattest(&request, token).await.map_err(|no| (no.rule, no.answer)))
+            }
+        };
+        result.map_err(|(rule, answer)| {
+            let id = NodeId::of_public_key(request.public_key.as_bytes());
+            let detail = format!("{rule} (from {})", peer.ip());
+            self.0.audit_refusal(self.0.event("", "", action, id.as_str(), &detail));
+            answer
+        })
     }
 }
 
@@ -66,18 +74,29 @@ impl Enrollments {
             .hint("try again in a few seconds"))
     }
 
-    async fn enroll(&self, request: ChallengeRequest) -> Result<Enrolled, ApiError> {
+    /// What holds for every token: a nonce that is used up by this, and the possession of the key.
+    fn check(&self, request: &ChallengeRequest) -> Result<(), (Code, String)> {
+        if !self.0.nonces.take(&request.nonce, &request.public_key, Instant::now()) {
+            let message = "the nonce is unknown, used, or older than five minutes";
+            return Err((Code::Invalid, message.to_owned()));
+        }
+        nodes::check_capabilities(&request.capabilities).map_err(|reason| (Code::Invalid, reason))?;
+        if !is_proven(request) {
+            return Err((Code::Unauthenticated, "the proof isn't by the key that it names".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn reattest(&self, request: &ChallengeRequest, token: &str) -> Result<Enrolled, Refused> {
+        self.check(request).map_err(|(code, message)| ApiError::new(code, message))?;
+        self.0.reattest(request, token).await
+    }
+
+    async fn enroll(&self, request: &ChallengeRequest, token: &str) -> Result<Enrolled, ApiError> {
         let controller = &self.0;
-        if !controller.nonces.take(&request.nonce, &request.public_key, Instant::now()) {
-            return Err(usable(Code::Invalid, "the nonce is unknown, used, or older than five minutes"));
-        }
-        nodes::check_capabilities(&request.capabilities).map_err(|reason| usable(Code::Invalid, &reason))?;
-        if !is_proven(&request) {
-            return Err(usable(Code::Unauthenticated, "the proof isn't by the key that it names"));
-        }
+        self.check(request).map_err(|(code, message)| usable(code, &message))?;
         let claims =
-            EnrollmentClaims::verify(&request.enrollment_token, &controller.keys, controller.now_seconds())
-                .map_err(|error| {
+            EnrollmentClaims::verify(token, &controller.keys, controller.now_seconds()).map_err(|error| {
                 ApiError::unauthenticated(error.to_string())
                     .reason(error.reason())
                     .hint("ask for a new enrolment token")
@@ -93,7 +112,7 @@ impl Enrollments {
             if controller.is_spent(&claims.jti).map_err(failed)? {
                 return Err(burnt());
             }
-            let (node, base) = self.wished_node(&request, &claims, label)?;
+            let (node, base) = self.wished_node(request, &claims, label)?;
             let minted = controller.mint_node_token(&node).map_err(failed)?;
             let node = Node { jti: minted.claims.jti.clone(), ..node };
             match controller.store.commit(self.batch(&node, base.as_ref(), &claims)).await {

@@ -59,20 +59,21 @@ async fn a_failure_before_the_commit_leaves_the_token_usable_and_says_so() {
     let service = Enrollments(controller.clone());
     let token = enrollment_token(&controller, "default", "web-1");
     let attest = AttestRequest { public_key: key(1).public(), capabilities: capabilities("h") };
+    let of = |token: &str| Credential::Enrollment(token.to_owned());
     let good = |nonce| ChallengeRequest {
         public_key: key(1).public(),
         nonce,
-        signature: prove(&key(1), &token, &nonce),
-        enrollment_token: token.clone(),
+        signature: prove(&key(1), &of(&token), &nonce),
+        credential: of(&token),
         capabilities: capabilities("h"),
     };
     let never_given = service.challenge(peer(), good([7; 32])).await.unwrap_err();
     let nonce = service.attest(peer(), attest.clone()).await.unwrap();
-    let other_key = ChallengeRequest { signature: prove(&key(2), &token, &nonce), ..good(nonce) };
+    let other_key = ChallengeRequest { signature: prove(&key(2), &of(&token), &nonce), ..good(nonce) };
     let not_proven = service.challenge(peer(), other_key).await.unwrap_err();
     let used = service.challenge(peer(), good(nonce)).await.unwrap_err();
     let nonce = service.attest(peer(), attest.clone()).await.unwrap();
-    let for_other_token = ChallengeRequest { signature: prove(&key(1), "other", &nonce), ..good(nonce) };
+    let for_other_token = ChallengeRequest { signature: prove(&key(1), &of("other"), &nonce), ..good(nonce) };
     let moved = service.challenge(peer(), for_other_token).await.unwrap_err();
     let nonce = service.attest(peer(), attest.clone()).await.unwrap();
     tokio::time::advance(Duration::from_secs(301)).await;

@@ -18,7 +18,6 @@ use crate::{
     nodes::{self, Node},
     session::{End, Link, heartbeat_seconds, revoked, update_capabilities},
     state::Controller,
-    tokens::NODE_ROLE,
 };
 
 /// A stream that may live.
@@ -79,14 +78,7 @@ fn check(controller: &Controller, first: Unverified) -> Result<Checked, End> {
             let refusal = ApiError::unauthenticated(error.to_string()).reason(error.reason());
             End::Refused(refusal.hint("aegis edge enroll TOKEN"))
         })?;
-    let broken = [
-        (claims.sub != node.id, "the token is another node's"),
-        (claims.tid != node.tenant, "the token is another tenant's"),
-        (claims.role != NODE_ROLE, "the token is for another role"),
-        (!claims.is_bound_to(&node.public_key), "the token is bound to another key"),
-        (controller.is_spent(&claims.jti)?, "the token was revoked"),
-    ];
-    if let Some((_, rule)) = broken.into_iter().find(|(broken, _)| *broken) {
+    if let Some(rule) = controller.broken_rule(&claims, &node)? {
         return Err(End::NotAccepted(rule));
     }
     Ok(Checked { node, inbound, token_ends: claims.exp, capabilities })

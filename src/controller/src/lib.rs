@@ -21,6 +21,7 @@ mod nodes;
 mod nonces;
 mod operator;
 mod rate;
+mod reattestation;
 mod run;
 mod session;
 mod state;

@@ -301,8 +301,7 @@ impl End {
         Some(match self {
             Self::Gone(_) | Self::Reason(EndReason::Closed) => return None,
             Self::Refused(error) => error,
-            Self::NotAccepted(_) => ApiError::unauthenticated("the node's key or token isn't accepted")
-                .hint("aegis edge enroll TOKEN"),
+            Self::NotAccepted(_) => not_accepted(),
             Self::Reason(EndReason::Revoked) => revoked(),
             Self::Reason(EndReason::Stopping | EndReason::Silent) => ApiError::unavailable(message),
             Self::Reason(EndReason::Replaced) => {
@@ -315,6 +314,11 @@ impl End {
             Self::Failed(_) => ApiError::internal(message),
         })
     }
+}
+
+/// What anybody is told who isn't let in, whichever rule was broken.
+pub(crate) fn not_accepted() -> ApiError {
+    ApiError::unauthenticated("the node's key or token isn't accepted").hint("aegis edge enroll TOKEN")
 }
 
 /// What a revoked node is told.

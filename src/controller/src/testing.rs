@@ -12,7 +12,7 @@ use aegis_store::{LocalBus, MemoryStore, Store};
 use aegis_wire::{
     ApiError, Envelope, ServerSigningKey, SigningKey, Unverified,
     edge::{Capabilities, Command, Event},
-    enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentService, prove},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, prove},
     envelope::{Route, open, seal},
     operator::Bearer,
     token::{Role, Scope},
@@ -102,17 +102,22 @@ pub(crate) async fn enroll(
     token: &str,
     hostname: &str,
 ) -> Result<Enrolled, ApiError> {
+    attest_with(controller, key, Credential::Enrollment(token.to_owned()), hostname).await
+}
+
+/// As [`enroll`], with a token of either kind.
+pub(crate) async fn attest_with(
+    controller: &Arc<Controller>,
+    key: &SigningKey,
+    credential: Credential,
+    hostname: &str,
+) -> Result<Enrolled, ApiError> {
     let service = Enrollments(controller.clone());
     let capabilities = capabilities(hostname);
     let attest = AttestRequest { public_key: key.public(), capabilities: capabilities.clone() };
     let nonce = service.attest(peer(), attest).await?;
-    let challenge = ChallengeRequest {
-        public_key: key.public(),
-        nonce,
-        signature: prove(key, token, &nonce),
-        enrollment_token: token.to_owned(),
-        capabilities,
-    };
+    let signature = prove(key, &credential, &nonce);
+    let challenge = ChallengeRequest { public_key: key.public(), nonce, signature, credential, capabilities };
     service.challenge(peer(), challenge).await
 }
 

@@ -6,8 +6,8 @@ use aegis_wire::{
     ApiError, Endpoint,
     keys::{KeyError, random},
     token::{
-        Confirmation, EnrollmentClaims, MAX_ENROLLMENT_SECONDS, NodeClaims, Role, Scope, TokenError,
-        UserClaims,
+        Confirmation, EnrollmentClaims, MAX_ENROLLMENT_SECONDS, NodeClaims, REATTEST_SECONDS, Role, Scope,
+        TokenError, UserClaims,
     },
 };
 
@@ -16,9 +16,11 @@ use crate::{keyspace, nodes::Node, state::Controller};
 /// What tokens call the issuer.
 pub(crate) const ISSUER: &str = "aegis-controller";
 /// What node tokens give as role.
-pub(crate) const NODE_ROLE: &str = "edge";
+const NODE_ROLE: &str = "edge";
 /// How long a node token is good, in seconds.
 const NODE_SECONDS: i64 = 24 * 3600;
+/// How long a revoked node token must be remembered, in seconds: for as long as it could be shown.
+pub(crate) const REMEMBER_REVOKED: i64 = NODE_SECONDS + REATTEST_SECONDS;
 /// How long a user token is good when nothing else is asked for, and at most, in seconds.
 const USER_SECONDS: i64 = 30 * 24 * 3600;
 const MAX_USER_SECONDS: i64 = 10 * 366 * 24 * 3600;
@@ -133,6 +135,22 @@ impl Controller {
             exp: now + life,
         };
         Ok(Minted { token: claims.mint(&self.signing).map_err(crate::failed)?, claims })
+    }
+
+    /// The first rule that a node token with these claims breaks as the token of `node`; its time isn't looked at.
+    pub(crate) fn broken_rule(
+        &self,
+        claims: &NodeClaims,
+        node: &Node,
+    ) -> Result<Option<&'static str>, StoreError> {
+        let rules = [
+            (claims.sub != node.id, "the token is another node's"),
+            (claims.tid != node.tenant, "the token is another tenant's"),
+            (claims.role != NODE_ROLE, "the token is for another role"),
+            (!claims.is_bound_to(&node.public_key), "the token is bound to another key"),
+            (self.is_spent(&claims.jti)?, "the token was revoked"),
+        ];
+        Ok(rules.into_iter().find_map(|(broken, rule)| broken.then_some(rule)))
     }
 
     /// Whether a token's id was redeemed or revoked.

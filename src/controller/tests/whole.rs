@@ -20,7 +20,7 @@ use aegis_wire::{
     Code, Endpoint, SigningKey,
     dial::{Channel, TcpDialer, connect},
     edge::{Capabilities, Command, EdgeClient, Event},
-    enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentClient, prove},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentClient, prove},
     envelope::{Route, open, seal},
     operator::{BeginPlan, CreateEnrollmentToken, ListNodes, ObjectWrite, OperatorClient, Write},
     server::tcp_connections,
@@ -88,14 +88,10 @@ impl Running {
         let capabilities = Capabilities { hostname: "h".into(), ..Capabilities::default() };
         let attest = AttestRequest { public_key: key.public(), capabilities: capabilities.clone() };
         let nonce = client.attest(attest).await.unwrap();
-        let signature = prove(key, &token, &nonce);
-        let challenge = ChallengeRequest {
-            public_key: key.public(),
-            nonce,
-            signature,
-            enrollment_token: token,
-            capabilities,
-        };
+        let credential = Credential::Enrollment(token);
+        let signature = prove(key, &credential, &nonce);
+        let challenge =
+            ChallengeRequest { public_key: key.public(), nonce, signature, credential, capabilities };
         client.challenge(challenge).await.unwrap()
     }
     /// Opens a stream, and gives what Hello was answered with and what ends the stream.

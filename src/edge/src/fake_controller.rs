@@ -12,7 +12,7 @@ use aegis_core::{NodeId, ObjectKey, Owner, Revision, TenantId};
 use aegis_wire::{
     ApiError, CaFingerprint, Endpoint, Envelope, ServerSigningKey, SigningKey,
     edge::{EdgeService, EventStream},
-    enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentService, is_proven},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, is_proven},
     operator::{
         AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
         EnrollmentToken, FinishPlan, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects,
@@ -125,7 +125,8 @@ impl EnrollmentService for Service {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         assert!(request.nonce == [7; 32] && is_proven(&request));
         let signing = &self.0.signing;
-        let claims = EnrollmentClaims::verify(&request.enrollment_token, &[signing.public()], NOW)
+        let Credential::Enrollment(token) = &request.credential else { panic!("a host enrols") };
+        let claims = EnrollmentClaims::verify(token, &[signing.public()], NOW)
             .map_err(|error| ApiError::unauthenticated(error.to_string()))?;
         let enrolled = Enrolled {
             node_id: NodeId::of_public_key(request.public_key.as_bytes()),

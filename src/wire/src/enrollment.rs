@@ -1,4 +1,5 @@
-//! First contact: two calls before there is an identity (2-protocol.md, "Enrolment").
+//! First contact: two calls before there is an identity (2-protocol.md, "Enrolment"). The same two calls bring back a
+//! node that was away for longer than its node token lived.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,7 +12,7 @@ use crate::{
     edge::Capabilities,
     error::ApiError,
     keys::{PublicKey, ServerKey, SigningKey},
-    proto::{self, enrollment_client, enrollment_server},
+    proto::{self, challenge_request, enrollment_client, enrollment_server},
     server::peer_of,
 };
 
@@ -24,7 +25,31 @@ pub struct AttestRequest {
     pub capabilities: Capabilities,
 }
 
-/// Redeems the enrolment token.
+/// What a host shows, beside the possession of its key, to get a node token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Who enrols: an enrolment token.
+    Enrollment(String),
+    /// Who comes back after its node token has ended: that token. It is worth nothing without the key.
+    Node(String),
+}
+
+impl Credential {
+    /// In front of what is signed: a signature made for one kind of token is none for the other.
+    const fn domain(&self) -> &'static [u8] {
+        match self {
+            Self::Enrollment(_) => b"aegis-edge-enroll",
+            Self::Node(_) => b"aegis-edge-reattest",
+        }
+    }
+    fn token(&self) -> &str {
+        match self {
+            Self::Enrollment(token) | Self::Node(token) => token,
+        }
+    }
+}
+
+/// Asks for a node token.
 #[derive(Debug, Clone)]
 pub struct ChallengeRequest {
     /// The node's key.
@@ -33,8 +58,8 @@ pub struct ChallengeRequest {
     pub nonce: [u8; 32],
     /// See [`prove`]. Check it with [`is_proven`].
     pub signature: Bytes,
-    /// The enrolment token.
-    pub enrollment_token: String,
+    /// Why it should get one.
+    pub credential: Credential,
     /// What the host is.
     pub capabilities: Capabilities,
 }
@@ -54,21 +79,22 @@ pub struct Enrolled {
     pub name: String,
 }
 
-/// What is signed to prove the possession of the key: bound to this token, this nonce, this key.
-fn proof_bytes(token: &str, nonce: &[u8; 32], key: &PublicKey) -> Vec<u8> {
+/// What is signed to prove the possession of the key: bound to this token and its kind, this nonce, this key.
+fn proof_bytes(credential: &Credential, nonce: &[u8; 32], key: &PublicKey) -> Vec<u8> {
+    let token = credential.token();
     // A token longer than 4 GiB doesn't fit a gRPC message.
     let length = u32::try_from(token.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [b"aegis-edge-enroll".as_slice(), &length, token.as_bytes(), nonce, key.as_bytes()].concat()
+    [credential.domain(), &length, token.as_bytes(), nonce, key.as_bytes()].concat()
 }
 
 /// Signs for [`ChallengeRequest::signature`].
-pub fn prove(key: &SigningKey, token: &str, nonce: &[u8; 32]) -> Bytes {
-    Bytes::copy_from_slice(&key.sign(&proof_bytes(token, nonce, &key.public())))
+pub fn prove(key: &SigningKey, credential: &Credential, nonce: &[u8; 32]) -> Bytes {
+    Bytes::copy_from_slice(&key.sign(&proof_bytes(credential, nonce, &key.public())))
 }
 
 /// Whether the request is signed by the key that it names, for the token and nonce that it names.
 pub fn is_proven(request: &ChallengeRequest) -> bool {
-    let bytes = proof_bytes(&request.enrollment_token, &request.nonce, &request.public_key);
+    let bytes = proof_bytes(&request.credential, &request.nonce, &request.public_key);
     request.public_key.verify(&bytes, &request.signature)
 }
 
@@ -80,7 +106,7 @@ pub trait EnrollmentService: Send + Sync + 'static {
         peer: SocketAddr,
         request: AttestRequest,
     ) -> impl Future<Output = Result<[u8; 32], ApiError>> + Send;
-    /// Makes the node, and redeems the token in the same transaction.
+    /// Gives a node token. For an enrolment token it makes the node, and redeems the token in the same transaction.
     fn challenge(
         &self,
         peer: SocketAddr,
@@ -123,7 +149,11 @@ impl<T: EnrollmentService> enrollment_server::Enrollment for EnrollmentAdapter<T
             public_key: public_key(&request.public_key)?,
             nonce,
             signature: request.signature,
-            enrollment_token: request.enrollment_token,
+            credential: match request.token {
+                Some(challenge_request::Token::EnrollmentToken(token)) => Credential::Enrollment(token),
+                Some(challenge_request::Token::NodeToken(token)) => Credential::Node(token),
+                None => return Err(ApiError::invalid("a challenge without a token").into()),
+            },
             capabilities: request.capabilities.unwrap_or_default().into(),
         };
         let enrolled = self.0.challenge(peer, request).await?;
@@ -160,13 +190,16 @@ impl EnrollmentClient {
         nonce.as_ref().try_into().map_err(|_| ApiError::unreadable("nonce", "it hasn't 32 bytes"))
     }
 
-    /// Redeems the token. A failure says whether the token can be used again.
+    /// Asks for a node token. A failure says whether an enrolment token can be used again.
     pub async fn challenge(&mut self, request: ChallengeRequest) -> Result<Enrolled, ApiError> {
         let request = proto::ChallengeRequest {
             public_key: Bytes::copy_from_slice(request.public_key.as_bytes()),
             nonce: Bytes::copy_from_slice(&request.nonce),
             signature: request.signature,
-            enrollment_token: request.enrollment_token,
+            token: Some(match request.credential {
+                Credential::Enrollment(token) => challenge_request::Token::EnrollmentToken(token),
+                Credential::Node(token) => challenge_request::Token::NodeToken(token),
+            }),
             capabilities: Some(request.capabilities.into()),
         };
         let answer = self.0.challenge(request).await?.into_inner();
@@ -191,27 +224,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proof_fits_one_key_one_token_one_nonce() {
+    fn a_proof_fits_one_key_one_token_of_one_kind_one_nonce() {
         let key = SigningKey::from_seed(&[1; 32]);
-        let request = ChallengeRequest {
-            public_key: key.public(),
-            nonce: [9; 32],
-            signature: prove(&key, "token", &[9; 32]),
-            enrollment_token: "token".into(),
-            capabilities: Capabilities::default(),
-        };
-        assert!(is_proven(&request));
-        assert!(!is_proven(&ChallengeRequest { nonce: [8; 32], ..request.clone() }));
-        assert!(!is_proven(&ChallengeRequest { enrollment_token: "other".into(), ..request.clone() }));
-        let other = SigningKey::from_seed(&[2; 32]);
-        assert!(!is_proven(&ChallengeRequest { public_key: other.public(), ..request.clone() }));
-        assert!(!is_proven(&ChallengeRequest { signature: prove(&other, "token", &[9; 32]), ..request }));
+        for (credential, of_the_other_kind) in [
+            (Credential::Enrollment("token".into()), Credential::Node("token".into())),
+            (Credential::Node("token".into()), Credential::Enrollment("token".into())),
+        ] {
+            let request = ChallengeRequest {
+                public_key: key.public(),
+                nonce: [9; 32],
+                signature: prove(&key, &credential, &[9; 32]),
+                credential: credential.clone(),
+                capabilities: Capabilities::default(),
+            };
+            assert!(is_proven(&request));
+            assert!(!is_proven(&ChallengeRequest { credential: of_the_other_kind, ..request.clone() }));
+            assert!(!is_proven(&ChallengeRequest { nonce: [8; 32], ..request.clone() }));
+            let another = Credential::Enrollment("other".into());
+            assert!(!is_proven(&ChallengeRequest { credential: another, ..request.clone() }));
+            let other = SigningKey::from_seed(&[2; 32]);
+            assert!(!is_proven(&ChallengeRequest { public_key: other.public(), ..request.clone() }));
+            let signature = prove(&other, &credential, &[9; 32]);
+            assert!(!is_proven(&ChallengeRequest { signature, ..request }));
+        }
     }
 
     #[test]
     fn the_proof_is_laid_out_as_the_proto_file_says() {
         let key = SigningKey::from_seed(&[1; 32]).public();
-        let expected = [b"aegis-edge-enroll\0\0\0\x03tok".as_slice(), &[9; 32], key.as_bytes()].concat();
-        assert_eq!(proof_bytes("tok", &[9; 32], &key), expected);
+        for (credential, domain) in [
+            (Credential::Enrollment("tok".into()), b"aegis-edge-enroll".as_slice()),
+            (Credential::Node("tok".into()), b"aegis-edge-reattest"),
+        ] {
+            let expected = [domain, b"\0\0\0\x03tok", &[9; 32], key.as_bytes()].concat();
+            assert_eq!(proof_bytes(&credential, &[9; 32], &key), expected);
+        }
     }
 }

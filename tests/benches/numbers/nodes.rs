@@ -6,7 +6,7 @@ use aegis_core::NodeId;
 use aegis_wire::{
     ServerKey, SigningKey,
     edge::Capabilities,
-    enrollment::{AttestRequest, ChallengeRequest, EnrollmentClient, prove},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, EnrollmentClient, prove},
     operator::{CreateEnrollmentToken, OperatorClient},
 };
 use futures::{StreamExt, stream};
@@ -67,14 +67,9 @@ async fn enroll_one(index: usize, operator: OperatorClient, mut client: Enrollme
     let capabilities = capabilities(index);
     let attest = AttestRequest { public_key: key.public(), capabilities: capabilities.clone() };
     let nonce = client.attest(attest).await.unwrap();
-    let signature = prove(&key, &token, &nonce);
-    let challenge = ChallengeRequest {
-        public_key: key.public(),
-        nonce,
-        signature,
-        enrollment_token: token,
-        capabilities,
-    };
+    let credential = Credential::Enrollment(token);
+    let signature = prove(&key, &credential, &nonce);
+    let challenge = ChallengeRequest { public_key: key.public(), nonce, signature, credential, capabilities };
     let enrolled = client.challenge(challenge).await.unwrap();
     Arc::new(Node { key, id: enrolled.node_id, token: enrolled.node_token, server_key: enrolled.server_key })
 }

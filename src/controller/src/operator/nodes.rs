@@ -14,10 +14,8 @@ use crate::{
     failed, keyspace,
     nodes::{self, Node, Standing, json},
     state::{Controller, Order},
+    tokens::REMEMBER_REVOKED,
 };
-
-/// How long a revoked node token is remembered: longer than any lives, in seconds.
-const REMEMBER_REVOKED: i64 = 48 * 3600;
 
 pub(super) fn list(controller: &Controller, caller: &Caller, which: &ListNodes) -> Reply<Vec<View>> {
     let nodes = nodes::of_tenant(&*controller.store, &caller.tenant).map_err(failed)?;

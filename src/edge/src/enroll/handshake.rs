@@ -4,7 +4,7 @@ use aegis_wire::{
     SigningKey,
     dial::{Dialer, connect, connect_plaintext},
     edge::Capabilities,
-    enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentClient, prove},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentClient, prove},
     token::NodeClaims,
 };
 use std::sync::Arc;
@@ -45,13 +45,10 @@ impl Handshake {
         nonce: [u8; 32],
         capabilities: Capabilities,
     ) -> Result<Enrolled, EnrollError> {
-        let request = ChallengeRequest {
-            public_key: key.public(),
-            nonce,
-            signature: prove(key, token, &nonce),
-            enrollment_token: token.to_owned(),
-            capabilities,
-        };
+        let credential = Credential::Enrollment(token.to_owned());
+        let signature = prove(key, &credential, &nonce);
+        let request =
+            ChallengeRequest { public_key: key.public(), nonce, signature, credential, capabilities };
         self.0.challenge(request).await.map_err(EnrollError::Challenge)
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Running {
     transport: Arc<dyn Transport>,
     link: Option<Link>,
     /// Waits between "connected" and Hello.
-    connection: Option<Box<dyn Connection>>,
+    pub connection: Option<Box<dyn Connection>>,
     pub session: Option<Session>,
     /// Whether the controller has answered Hello.
     pub welcomed: bool,
@@ -47,6 +47,8 @@ pub(super) struct Running {
     hello_at: Instant,
     reload_at: Option<Instant>,
     pub renewal_asked: Option<Instant>,
+    /// The controller says that the token has ended, whatever the own clock says.
+    pub token_ended: bool,
     /// What the controller said when it refused.
     said: String,
 }
@@ -80,6 +82,7 @@ pub(super) async fn run(
         hello_at: Instant::now(),
         reload_at: None,
         renewal_asked: None,
+        token_ended: false,
         said: String::new(),
     };
     let start = Instant::now();
@@ -108,7 +111,7 @@ impl Running {
     /// Does what the state machine says. Gives what comes of it at once.
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Dial => self.link = Some(Link::dial(&self.transport)),
+            Action::Dial => self.link = Some(Link::dial(&self.transport, self.reattestation())),
             Action::Hangup => self.hang_up(),
             Action::SendHello => return self.hello(),
             // Nothing is ever in flight: no command of this version asks for work.
@@ -162,15 +165,10 @@ impl Running {
 
     fn on_link(&mut self, event: LinkEvent) -> Vec<Input> {
         match event {
-            LinkEvent::Connected(connection) => {
-                self.connection = Some(connection);
-                vec![Input::Connected]
-            }
+            LinkEvent::Connected(connection, enrolled) => self.on_connected(connection, enrolled),
             LinkEvent::Failed(error) => {
                 tracing::warn!(%error, "no connection");
-                self.reporter.failed(&error.message);
-                self.hang_up();
-                vec![Input::DialFailed]
+                vec![self.lost(error, Input::DialFailed)]
             }
             LinkEvent::Incoming(unverified) => self.on_incoming(unverified),
             LinkEvent::Ended(error) => self.on_end(error),
@@ -185,13 +183,20 @@ impl Running {
             return vec![Input::StreamEnded];
         };
         tracing::warn!(%error, "the stream broke");
+        self.heed(&error);
+        vec![self.lost(error, Input::StreamEnded)]
+    }
+
+    /// Hangs up, and says whether trying again is pointless; otherwise what happened is `passing`.
+    fn lost(&mut self, error: ApiError, passing: Input) -> Input {
+        self.hang_up();
         self.reporter.failed(&error.message);
         match refusal(&error) {
             Some(refused) => {
                 self.said = error.message;
-                vec![Input::Refused(refused)]
+                Input::Refused(refused)
             }
-            None => vec![Input::StreamEnded],
+            None => passing,
         }
     }
 
@@ -325,8 +330,8 @@ impl Running {
 fn refusal(error: &ApiError) -> Option<Refused> {
     match (error.code, error.reason) {
         (_, Some(Reason::Revoked)) => Some(Refused::Revoked),
-        // Clocks are set right: it passes.
-        (_, Some(Reason::ClockSkew)) => None,
+        // Clocks are set right, and who comes with an ended token attests anew: it passes.
+        (_, Some(Reason::ClockSkew | Reason::TokenEnded)) => None,
         (Code::Unauthenticated | Code::PermissionDenied, _) => Some(Refused::Unauthorized),
         _ => None,
     }

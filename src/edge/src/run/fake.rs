@@ -15,6 +15,7 @@ use aegis_core::{
 use aegis_wire::{
     ApiError, Code, Envelope, ServerSigningKey, SigningKey, Unverified,
     edge::{Command, Event},
+    enrollment::Enrolled,
     envelope::{Route, open, seal},
     token::{Confirmation, NodeClaims},
 };
@@ -56,8 +57,12 @@ impl Random for Counter {
 /// Whether the controller can be reached, and what it says when it can't.
 type Reach = Arc<Mutex<Result<(), ApiError>>>;
 
+/// What attesting anew is answered with, once.
+type Answer = Arc<Mutex<Option<Result<Enrolled, ApiError>>>>;
+
 struct FakeTransport {
     reach: Reach,
+    reattest: Answer,
     opened: mpsc::Sender<FakeEnds>,
 }
 
@@ -65,21 +70,29 @@ type FakeEnds = (ReceiverStream<Envelope>, mpsc::Sender<Result<Unverified, ApiEr
 
 impl Transport for FakeTransport {
     fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Connection>, ApiError>> {
-        let (reach, opened) = (self.reach.lock().unwrap().clone(), self.opened.clone());
-        async move { reach.map(|()| Box::new(FakeConnection(opened)) as Box<dyn Connection>) }.boxed()
+        let reach = self.reach.lock().unwrap().clone();
+        let connection = FakeConnection { opened: self.opened.clone(), reattest: self.reattest.clone() };
+        async move { reach.map(|()| Box::new(connection) as Box<dyn Connection>) }.boxed()
     }
 }
 
-struct FakeConnection(mpsc::Sender<FakeEnds>);
+struct FakeConnection {
+    opened: mpsc::Sender<FakeEnds>,
+    reattest: Answer,
+}
 
 impl Connection for FakeConnection {
+    fn reattest(&self, _: Reattestation) -> BoxFuture<'static, Result<Enrolled, ApiError>> {
+        let answer = self.reattest.lock().unwrap().take();
+        async move { answer.expect("nobody is to attest anew") }.boxed()
+    }
     fn open(
         self: Box<Self>,
         outgoing: ReceiverStream<Envelope>,
     ) -> BoxFuture<'static, Result<Incoming, ApiError>> {
         async move {
             let (sender, receiver) = mpsc::channel(16);
-            self.0.send((outgoing, sender)).await.map_err(|_| ApiError::unavailable("gone"))?;
+            self.opened.send((outgoing, sender)).await.map_err(|_| ApiError::unavailable("gone"))?;
             Ok(ReceiverStream::new(receiver).boxed())
         }
         .boxed()
@@ -94,6 +107,7 @@ pub(super) struct Lab {
     pub server: ServerSigningKey,
     pub node: SigningKey,
     pub reach: Reach,
+    pub reattest: Answer,
     pub control: mpsc::Sender<Control>,
     streams: mpsc::Receiver<FakeEnds>,
     pub daemon: JoinHandle<Result<(), RunError>>,
@@ -147,7 +161,8 @@ impl Lab {
         let (control, controls) = mpsc::channel(4);
         let (opened, streams) = mpsc::channel(4);
         let reach: Reach = Arc::new(Mutex::new(Ok(())));
-        let transport = FakeTransport { reach: Arc::clone(&reach), opened };
+        let reattest = Answer::default();
+        let transport = FakeTransport { reach: reach.clone(), reattest: reattest.clone(), opened };
         let deps = RunDeps {
             clock: clock.clone(),
             random: Arc::new(Counter(AtomicU64::new(0))),
@@ -160,7 +175,7 @@ impl Lab {
             let (config, _lock): (EdgeConfig, _) = prepare(&options.state)?;
             daemon::run(options, deps, config, Arc::new(transport)).await
         });
-        Self { dir, state, clock, server, node, reach, control, streams, daemon }
+        Self { dir, state, clock, server, node, reach, reattest, control, streams, daemon }
     }
 
     /// The next stream that the daemon opens, with nothing read from it.
@@ -219,6 +234,17 @@ impl Lab {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the daemon never was {status}: {:?}", RunStatus::read(&self.state))
+    }
+
+    /// What a controller that takes the ended token answers with.
+    pub fn reattested(&self, token: String) -> Enrolled {
+        Enrolled {
+            node_id: NodeId::of_public_key(self.node.public().as_bytes()),
+            tenant: "default".parse().unwrap(),
+            node_token: token,
+            server_key: self.server.public(),
+            name: "web-1".into(),
+        }
     }
 
     pub async fn end(self) -> Result<(), RunError> {

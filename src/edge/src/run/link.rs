@@ -6,10 +6,13 @@ use aegis_wire::{
     ApiError, CaFingerprint, Endpoint, Envelope, Unverified,
     dial::{Channel, Dialer, connect, connect_plaintext},
     edge::EdgeClient,
+    enrollment::{Enrolled, EnrollmentClient},
 };
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
+
+use super::Reattestation;
 
 /// Messages that wait for the network. They are small and rare; when so many wait, the stream is stuck.
 const QUEUE: usize = 16;
@@ -25,6 +28,8 @@ pub trait Transport: Send + Sync + 'static {
 
 /// A connection to the controller.
 pub trait Connection: Send {
+    /// Attests anew, before the stream is opened.
+    fn reattest(&self, with: Reattestation) -> BoxFuture<'static, Result<Enrolled, ApiError>>;
     /// Opens the stream. Hello waits in `outgoing` already.
     fn open(
         self: Box<Self>,
@@ -59,6 +64,9 @@ impl Transport for GrpcTransport {
 struct GrpcConnection(Channel);
 
 impl Connection for GrpcConnection {
+    fn reattest(&self, with: Reattestation) -> BoxFuture<'static, Result<Enrolled, ApiError>> {
+        with.ask(EnrollmentClient::new(self.0.clone())).boxed()
+    }
     fn open(
         self: Box<Self>,
         outgoing: ReceiverStream<Envelope>,
@@ -69,9 +77,9 @@ impl Connection for GrpcConnection {
 
 /// What happens on a link.
 pub(super) enum LinkEvent {
-    /// The controller is there and is the right one.
-    Connected(Box<dyn Connection>),
-    /// It isn't.
+    /// The controller is there and is the right one; with what attesting anew gave, if that was asked for.
+    Connected(Box<dyn Connection>, Option<Box<Enrolled>>),
+    /// It isn't, or it doesn't want this host.
     Failed(ApiError),
     /// It sent something.
     Incoming(Unverified),
@@ -92,15 +100,20 @@ pub(super) struct Link {
 pub(super) struct Stuck;
 
 impl Link {
-    /// Begins to connect.
-    pub fn dial(transport: &Arc<dyn Transport>) -> Self {
+    /// Begins to connect, and to attest anew if that is needed.
+    pub fn dial(transport: &Arc<dyn Transport>, reattestation: Option<Reattestation>) -> Self {
         let (report, events) = mpsc::channel(QUEUE);
         let (connecting, sender) = (transport.connect(), report.clone());
         let task = tokio::spawn(async move {
-            let event = match connecting.await {
-                Ok(connection) => LinkEvent::Connected(connection),
-                Err(error) => LinkEvent::Failed(error),
+            let steps = async {
+                let connection = connecting.await?;
+                let enrolled = match reattestation {
+                    Some(with) => Some(Box::new(connection.reattest(with).await?)),
+                    None => None,
+                };
+                Ok(LinkEvent::Connected(connection, enrolled))
             };
+            let event = steps.await.unwrap_or_else(LinkEvent::Failed);
             // Nobody hears it when the attempt was given up.
             let _ = sender.send(event).await;
         });

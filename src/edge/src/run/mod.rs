@@ -8,6 +8,7 @@ mod daemon;
 mod error;
 mod identity;
 mod link;
+mod reattest;
 mod reporter;
 mod session;
 mod signals;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 pub use error::RunError;
 pub use identity::Identity;
 pub use link::{Connection, GrpcTransport, Incoming, Transport};
+pub use reattest::Reattestation;
 pub use signals::{Control, signals};
 
 use crate::{

@@ -16,8 +16,20 @@ use super::{fake::*, *};
 /// Whether the stream is given up, with what reason in `status.json`.
 async fn given_up(lab: &Lab, stream: &mut Stream, reason: &str) {
     while lab.try_event(stream).await.is_some() {}
-    let status = lab.wait_for("Disconnected").await;
-    assert!(status.last_error.as_deref().is_some_and(|error| error.contains(reason)), "{status:?}");
+    given_up_because(lab, reason).await;
+}
+
+async fn given_up_because(lab: &Lab, reason: &str) {
+    let given_up = async {
+        loop {
+            let status = lab.wait_for("Disconnected").await;
+            if status.last_error.as_deref().is_some_and(|error| error.contains(reason)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), given_up).await.expect(reason);
 }
 
 /// The bytes of the drain order that would be next, with `change` made to them.
@@ -315,6 +327,52 @@ async fn clocks_that_differ_are_no_reason_to_give_up() {
     let mut lab = Lab::start();
     let stream = lab.accept().await;
     stream.to.send(Err(refused("valid from tomorrow on").reason(Reason::ClockSkew))).await.unwrap();
+    lab.live().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_controller_calls_ended_is_replaced_without_anybodys_help() {
+    let mut lab = Lab::start();
+    let stream = lab.accept().await;
+    let fresh = node_token(&lab.server, &lab.node, 0, 90_000);
+    *lab.reattest.lock().unwrap() = Some(Ok(lab.reattested(fresh.clone())));
+    stream.to.send(Err(refused("it is over").reason(Reason::TokenEnded))).await.unwrap();
+    let mut next = lab.accept().await;
+    assert!(matches!(lab.event(&mut next).await, Event::Hello { node_token, .. } if node_token == fresh));
+    assert_eq!(fs::read_to_string(lab.state.node_token()).unwrap(), fresh);
+    // Once: the next connection begins with Hello.
+    drop(next);
+    lab.live().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attesting_anew_is_tried_again_unless_it_is_refused() {
+    let mut lab = Lab::start();
+    let stream = lab.accept().await;
+    *lab.reattest.lock().unwrap() = Some(Err(ApiError::exhausted("too many enrolments")));
+    stream.to.send(Err(refused("it is over").reason(Reason::TokenEnded))).await.unwrap();
+    while lab.reattest.lock().unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    *lab.reattest.lock().unwrap() = Some(Err(refused("too long ago; run 'aegis edge enroll'")));
+    let error = lab.end().await.unwrap_err();
+    assert!(matches!(error, RunError::Refused { refused: Refused::Unauthorized, .. }), "{error}");
+    assert!(error.to_string().contains("too long ago; run 'aegis edge enroll'"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_by_another_key_is_not_taken() {
+    let mut lab = Lab::start();
+    let stream = lab.accept().await;
+    let old = fs::read_to_string(lab.state.node_token()).unwrap();
+    let forger = ServerSigningKey::new(SigningKey::from_seed(&[9; 32]));
+    *lab.reattest.lock().unwrap() = Some(Ok(lab.reattested(node_token(&forger, &lab.node, 0, 90_000))));
+    stream.to.send(Err(refused("it is over").reason(Reason::TokenEnded))).await.unwrap();
+    given_up_because(&lab, "a new node token is refused").await;
+    assert_eq!(fs::read_to_string(lab.state.node_token()).unwrap(), old);
+    // It is asked for again.
+    let fresh = node_token(&lab.server, &lab.node, 0, 90_000);
+    *lab.reattest.lock().unwrap() = Some(Ok(lab.reattested(fresh)));
     lab.live().await;
 }
 

@@ -19,13 +19,26 @@ pub struct ChallengeRequest {
     pub public_key: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub nonce: ::prost::bytes::Bytes,
-    /// Ed25519 by the node key over "aegis-edge-enroll" || length of the token (u32 be) || token || nonce || public key.
+    /// Ed25519 by the node key over DOMAIN || length of the token (u32 be) || token || nonce || public key. DOMAIN is
+    /// "aegis-edge-enroll" with an enrolment token and "aegis-edge-reattest" with a node token, so that no signature made
+    /// for the one serves the other.
     #[prost(bytes = "bytes", tag = "3")]
     pub signature: ::prost::bytes::Bytes,
-    #[prost(string, tag = "4")]
-    pub enrollment_token: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
     pub capabilities: ::core::option::Option<Capabilities>,
+    #[prost(oneof = "challenge_request::Token", tags = "4, 6")]
+    pub token: ::core::option::Option<challenge_request::Token>,
+}
+/// Nested message and enum types in `ChallengeRequest`.
+pub mod challenge_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Token {
+        #[prost(string, tag = "4")]
+        EnrollmentToken(::prost::alloc::string::String),
+        /// ended at most 90 days ago
+        #[prost(string, tag = "6")]
+        NodeToken(::prost::alloc::string::String),
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChallengeResponse {
@@ -314,7 +327,8 @@ pub mod enrollment_client {
                 .insert(GrpcMethod::new("aegis.v1.Enrollment", "Attest"));
             self.inner.unary(req, path, codec).await
         }
-        /// Redeems the enrolment token and the signed nonce for a node token.
+        /// Gives a node token for the signed nonce and an enrolment token, which it redeems; or, to a node that was away for
+        /// longer than its node token lived, for that old token.
         pub async fn challenge(
             &mut self,
             request: impl tonic::IntoRequest<super::ChallengeRequest>,
@@ -359,7 +373,8 @@ pub mod enrollment_server {
             &self,
             request: tonic::Request<super::AttestRequest>,
         ) -> std::result::Result<tonic::Response<super::AttestResponse>, tonic::Status>;
-        /// Redeems the enrolment token and the signed nonce for a node token.
+        /// Gives a node token for the signed nonce and an enrolment token, which it redeems; or, to a node that was away for
+        /// longer than its node token lived, for that old token.
         async fn challenge(
             &self,
             request: tonic::Request<super::ChallengeRequest>,

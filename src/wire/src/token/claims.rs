@@ -91,6 +91,16 @@ pub(crate) fn mint<C: Claims>(claims: &C, key: &ServerSigningKey) -> Result<Stri
 
 /// Checks, in this order: form, algorithm, key, signature, audience, claims, time.
 pub(crate) fn verify<C: Claims>(token: &str, keys: &[ServerKey], now: i64) -> Result<C, TokenError> {
+    verify_until(token, keys, now, 0)
+}
+
+/// As [`verify`], with a token that ended less than `grace` seconds ago taken as well.
+pub(crate) fn verify_until<C: Claims>(
+    token: &str,
+    keys: &[ServerKey],
+    now: i64,
+    grace: i64,
+) -> Result<C, TokenError> {
     let key_id = key_id(token)?;
     let key = keys.iter().find(|key| key.key_id == key_id).ok_or(TokenError::UnknownKey(key_id))?;
     let mut validation = Validation::new(Algorithm::EdDSA);
@@ -107,7 +117,7 @@ pub(crate) fn verify<C: Claims>(token: &str, keys: &[ServerKey], now: i64) -> Re
         })?
         .claims;
     let claims: C = read(payload)?;
-    if now >= claims.ends() {
+    if now >= claims.ends().saturating_add(grace) {
         return Err(TokenError::Expired(timestamp(claims.ends())));
     }
     if claims.begins() > now.saturating_add(BEGIN_LEEWAY) {

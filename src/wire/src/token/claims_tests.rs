@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     keys::SigningKey,
     tls::CaFingerprint,
-    token::{Confirmation, EnrollmentClaims, NodeClaims, Role, Scope, UserClaims},
+    token::{Confirmation, EnrollmentClaims, NodeClaims, REATTEST_SECONDS, Role, Scope, UserClaims},
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -112,6 +112,18 @@ fn a_token_ends_to_the_second() {
     let keys = [key().public()];
     assert!(UserClaims::verify(&token, &keys, NOW + 59).is_ok());
     assert_eq!(UserClaims::verify(&token, &keys, NOW + 60), Err(TokenError::Expired(timestamp(NOW + 60))));
+}
+
+#[test]
+fn a_node_token_tells_who_comes_back_for_ninety_days_and_is_checked_as_any() {
+    let (token, keys, ends) = (node().mint(&key()).unwrap(), [key().public()], node().exp);
+    assert!(NodeClaims::verify(&token, &keys, ends).is_err());
+    assert_eq!(NodeClaims::verify_ended(&token, &keys, ends + REATTEST_SECONDS - 1), Ok(node()));
+    let late = NodeClaims::verify_ended(&token, &keys, ends + REATTEST_SECONDS);
+    assert_eq!(late, Err(TokenError::Expired(timestamp(ends))));
+    assert!(NodeClaims::verify_ended(&token, &[other_key().public()], ends).is_err());
+    let of_user = NodeClaims::verify_ended(&user().mint(&key()).unwrap(), &keys, NOW);
+    assert!(matches!(of_user, Err(TokenError::WrongAudience { .. })));
 }
 
 #[test]

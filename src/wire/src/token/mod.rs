@@ -9,5 +9,5 @@ mod user;
 
 pub use claims::TokenError;
 pub use enrollment::{EnrollmentClaims, MAX_ENROLLMENT_SECONDS, UnverifiedEnrollment};
-pub use node::{Confirmation, NodeClaims, UnverifiedNode};
+pub use node::{Confirmation, NodeClaims, REATTEST_SECONDS, UnverifiedNode};
 pub use user::{Role, Scope, UnknownRole, UserClaims};

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::claims::{self, Claims, TokenError};
 use crate::keys::{PublicKey, ServerKey, ServerSigningKey};
 
+/// For how long after its end, in seconds, a node token still tells who comes back: 90 days.
+pub const REATTEST_SECONDS: i64 = 90 * 24 * 3600;
+
 /// What a node token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeClaims {
@@ -75,6 +78,11 @@ impl NodeClaims {
     /// wasn't revoked, is the caller's to check.
     pub fn verify(token: &str, keys: &[ServerKey], now: i64) -> Result<Self, TokenError> {
         claims::verify(token, keys, now)
+    }
+    /// As [`NodeClaims::verify`], for a node that comes back to get a new one: the token may have ended, at most
+    /// [`REATTEST_SECONDS`] ago. It lets nobody do anything but ask for a new token.
+    pub fn verify_ended(token: &str, keys: &[ServerKey], now: i64) -> Result<Self, TokenError> {
+        claims::verify_until(token, keys, now, REATTEST_SECONDS)
     }
     /// Reads a token without checking it, for the daemon that holds it.
     pub fn peek(token: &str) -> Result<UnverifiedNode, TokenError> {

@@ -9,7 +9,7 @@ use aegis_core::{
 use aegis_wire::{
     ApiError, Envelope, ServerSigningKey, SigningKey, Unverified,
     edge::{Command, EdgeService, Event, EventStream},
-    enrollment::{AttestRequest, ChallengeRequest, Enrolled, EnrollmentService, is_proven},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, is_proven},
     envelope::{Route, open, seal},
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -44,7 +44,10 @@ impl EnrollmentService for Controller {
     }
 
     async fn challenge(&self, _: SocketAddr, request: ChallengeRequest) -> Result<Enrolled, ApiError> {
-        if request.nonce != NONCE || request.enrollment_token != TOKEN || !is_proven(&request) {
+        if request.nonce != NONCE
+            || request.credential != Credential::Enrollment(TOKEN.into())
+            || !is_proven(&request)
+        {
             return Err(ApiError::unauthenticated("the proof doesn't fit; the token is still good"));
         }
         Ok(Enrolled {

@@ -4,7 +4,7 @@ use aegis_core::session::{Inbound, Outbound};
 use aegis_wire::{
     ApiError, Code, Envelope, Unverified,
     edge::{Capabilities, Command, CommandStream, EdgeClient, Event},
-    enrollment::{AttestRequest, ChallengeRequest, EnrollmentClient, prove},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, EnrollmentClient, prove},
     envelope::{Route, open, seal},
 };
 use futures::{StreamExt, channel::mpsc};
@@ -26,16 +26,23 @@ async fn a_host_enrols() {
     let attest = AttestRequest { public_key: key.public(), capabilities: capabilities.clone() };
     let nonce = client.attest(attest).await.unwrap();
     assert_eq!(nonce, NONCE);
+    let credential = Credential::Enrollment(TOKEN.into());
     let challenge = ChallengeRequest {
         public_key: key.public(),
         nonce,
-        signature: prove(&key, TOKEN, &nonce),
-        enrollment_token: TOKEN.into(),
+        signature: prove(&key, &credential, &nonce),
+        credential,
         capabilities,
     };
     let enrolled = client.challenge(challenge.clone()).await.unwrap();
     assert_eq!((enrolled.node_id, enrolled.name.as_str()), (node_id(), "web-1"));
     assert_eq!(enrolled.server_key, server_key().public());
+
+    // As a node token, the same text gets nothing.
+    let credential = Credential::Node(TOKEN.into());
+    let (signature, was) = (prove(&key, &credential, &nonce), challenge.clone());
+    let moved = ChallengeRequest { credential, signature, ..was };
+    assert_eq!(client.challenge(moved).await.unwrap_err().code, Code::Unauthenticated);
 
     let forged = ChallengeRequest { signature: vec![0; 64].into(), ..challenge };
     let error = client.challenge(forged).await.unwrap_err();
