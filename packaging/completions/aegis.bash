@@ -2181,7 +2181,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__keys__subcmd__revoke__subcmd__remote)
-            opts="-o -h -V --dry-run --output --context --help --version"
+            opts="-y -o -h -V --yes --dry-run --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

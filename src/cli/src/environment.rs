@@ -30,6 +30,11 @@ pub const USER_TOKEN: Variable = Variable {
     name: "AEGIS_USER_TOKEN",
     purpose: "a user token for the controller, instead of the context's",
 };
+/// What daemons log.
+pub const LOG: Variable = Variable {
+    name: "AEGIS_LOG",
+    purpose: "what daemons log to stderr, such as info or info,aegis_edge=debug",
+};
 
 /// All of them, and those of others that Aegis honours.
 pub const VARIABLES: &[Variable] = &[
@@ -47,7 +52,7 @@ pub const VARIABLES: &[Variable] = &[
         purpose: "hosts, suffixes and networks that are dialled directly",
     },
     Variable { name: "NO_COLOR", purpose: "no colours, whatever the terminal can do" },
-    Variable { name: "AEGIS_LOG", purpose: "what daemons log to stderr, such as info or aegis_edge=debug" },
+    LOG,
     Variable { name: "NOTIFY_SOCKET", purpose: "where daemons tell systemd that they are ready" },
 ];
 

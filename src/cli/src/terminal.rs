@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use crate::failure::Failure;
+use crate::{environment, failure::Failure};
 
 /// Where text goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +85,19 @@ pub fn confirm(question: &str) -> Result<bool, Failure> {
 }
 
 /// Daemons log to stderr: from `level` on, or as `AEGIS_LOG` says; as text, or a JSON object a line.
+///
+/// The filter knows levels and targets, such as `info,aegis_edge=debug`, and nothing that would need regular
+/// expressions: those alone cost an idle daemon a tenth of its memory.
 pub fn log_to_stderr(level: &str, json: bool) {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_from_env("AEGIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let paint = Paint::of(Stream::Stderr).is_on();
+    use tracing_subscriber::{
+        Layer, filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt,
+    };
+    let wanted = environment::get(&environment::LOG).unwrap_or_else(|| level.to_owned());
+    let filter: Targets =
+        wanted.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let colours = Paint::of(Stream::Stderr).is_on();
+    let layer = if json { layer.json().boxed() } else { layer.with_ansi(colours).boxed() };
     // A second call, as in tests, changes nothing.
-    let set = if json { builder.json().try_init() } else { builder.with_ansi(paint).try_init() };
-    drop(set);
+    drop(registry().with(layer.with_filter(filter)).try_init());
 }
