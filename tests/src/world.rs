@@ -147,6 +147,20 @@ impl World {
         self.controller = Some(Controller::start_on(&self.program(), &self.data(), &address, ""));
     }
 
+    /// The audit log, oldest first.
+    #[track_caller]
+    pub fn audit(&self) -> Vec<Value> {
+        self.run("controller audit ls --limit 10000 -o json").ok().array()
+    }
+
+    /// Waits until the audit log fits: comings, goings and refusals are written together, a moment later.
+    #[track_caller]
+    pub fn wait_for_audit(&self, what: &str, fits: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        eventually(&format!("in the audit log: {what}"), SOON, || {
+            Some(self.audit()).filter(|audit| fits(audit))
+        })
+    }
+
     /// The audit chain is whole.
     #[track_caller]
     pub fn audit_is_intact(&self) {

@@ -49,7 +49,7 @@ fn diff_tells_by_its_exit_code() {
     world.run("diff -f fleet --exit-code").exit(0).says("1 unchanged");
     world.write("fleet/fleet.yaml", &group("web", "tags=db"));
     let markdown = world.run("diff -f fleet --exit-code --output markdown").exit(10);
-    assert!(markdown.stdout.contains("```diff\n@@ EdgeGroup/web updated @@"), "{}", markdown.stdout);
+    assert!(markdown.stdout.contains("```diff\n@@ EdgeGroup/web update @@"), "{}", markdown.stdout);
     // Another owner wants another value: nobody takes it without saying so.
     world.write("other/other.yaml", &group("web", "os=linux"));
     world.run("diff -f other --exit-code").exit(11).says("selector").says("fleet");

@@ -40,3 +40,16 @@ fn colours_are_for_terminals_and_only_without_no_color() {
         Terminal::start(program.command(line)).wait().says_not("\u{1b}[");
     }
 }
+
+#[test]
+fn what_has_no_way_back_is_asked_first() {
+    let world = World::new();
+    world.enroll("web-1");
+    let mut terminal = Terminal::start(world.admin().command("edge keys revoke-remote web-1"));
+    terminal.read_until("[y/N]");
+    terminal.type_line("");
+    terminal.wait().exit(7).says("not revoked");
+    assert_eq!(world.node("web-1")["status"], "Disconnected");
+    Terminal::start(world.admin().command("edge keys revoke-remote web-1 --yes")).wait().ok().says("revoked");
+    assert_eq!(world.run("edge ls -o json").ok().array()[0]["status"], "Revoked");
+}
