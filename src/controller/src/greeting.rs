@@ -16,7 +16,7 @@ use aegis_wire::{
 
 use crate::{
     nodes::{self, Node},
-    session::{End, Link, heartbeat_seconds, revoked, update_capabilities},
+    session::{End, Link, revoked, update_capabilities},
     state::Controller,
 };
 
@@ -120,7 +120,6 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
         name: node.name,
         tags: drain.tags.iter().map(ToString::to_string).collect(),
         drain: link.drain,
-        heartbeat_seconds: heartbeat_seconds(),
     };
     Ok(Greeted { link, welcome })
 }

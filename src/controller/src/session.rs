@@ -5,9 +5,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use aegis_core::{
     NodeId, TenantId,
-    session::{
-        EndReason, HEARTBEAT_EVERY, HELLO_WITHIN, Inbound, NodeStream, Outbound, StreamInput, StreamState,
-    },
+    session::{EndReason, HELLO_WITHIN, Inbound, NodeStream, Outbound, StreamInput, StreamState},
 };
 use aegis_store::{Batch, Registration};
 use aegis_wire::{
@@ -268,11 +266,6 @@ pub(crate) async fn update_capabilities(
     };
     nodes::update(&*controller.store, node, change, also).await?;
     Ok(())
-}
-
-/// How often a daemon shall send a heartbeat.
-pub(crate) fn heartbeat_seconds() -> u32 {
-    u32::try_from(HEARTBEAT_EVERY.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl From<aegis_store::StoreError> for End {

@@ -51,8 +51,7 @@ async fn hello_is_answered_and_the_node_is_connected() {
     let mut daemon = Daemon::open(&controller, &host, "s1");
     daemon.send(&hello(&host));
     let welcome = daemon.command().await.unwrap();
-    let expected =
-        Command::Welcome { name: "web-1".into(), tags: vec![], drain: false, heartbeat_seconds: 30 };
+    let expected = Command::Welcome { name: "web-1".into(), tags: vec![], drain: false };
     assert_eq!(welcome, expected);
     tokio::time::advance(Duration::from_secs(30)).await;
     daemon.heartbeat().await;

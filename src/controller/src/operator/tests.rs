@@ -519,8 +519,7 @@ async fn a_drain_is_pushed_to_a_connected_node_and_told_to_one_that_comes() {
     operator.apply(put(object(), revision.0, r#"{"spec":{"drain":true,"tags":["x"]}}"#)).await;
     let mut daemon = Daemon::open(&controller, &host, "s2");
     daemon.send(&crate::testing::hello(&host));
-    let welcome =
-        Command::Welcome { name: "web-1".into(), tags: vec!["x".into()], drain: true, heartbeat_seconds: 30 };
+    let welcome = Command::Welcome { name: "web-1".into(), tags: vec!["x".into()], drain: true };
     assert_eq!(daemon.command().await.unwrap(), welcome);
     passing_on.abort();
 }

@@ -22,7 +22,7 @@ impl Running {
 
     fn on_command(&mut self, command: Command, sequence: u64, now_ms: i64) -> Vec<Input> {
         match command {
-            Command::Welcome { name, tags, drain, .. } => {
+            Command::Welcome { name, tags, drain } => {
                 tracing::info!(%name, drain, "connected");
                 (self.welcomed, self.draining) = (true, drain);
                 self.reporter.welcomed(name, tags, now_ms);

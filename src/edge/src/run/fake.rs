@@ -253,7 +253,7 @@ impl Lab {
 }
 
 pub(super) fn welcome(drain: bool) -> Command {
-    Command::Welcome { name: "web-1".into(), tags: vec!["prod".into()], drain, heartbeat_seconds: 30 }
+    Command::Welcome { name: "web-1".into(), tags: vec!["prod".into()], drain }
 }
 
 pub(super) fn refused(message: &str) -> ApiError {

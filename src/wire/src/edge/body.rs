@@ -85,8 +85,8 @@ impl Body for Command {
 
     fn encode(&self) -> Bytes {
         let command = match self.clone() {
-            Self::Welcome { name, tags, drain, heartbeat_seconds } => {
-                command_body::Command::Welcome(proto::Welcome { name, tags, drain, heartbeat_seconds })
+            Self::Welcome { name, tags, drain } => {
+                command_body::Command::Welcome(proto::Welcome { name, tags, drain })
             }
             Self::Drain { enabled } => command_body::Command::Drain(proto::Drain { enabled }),
             Self::Shutdown { reason } => command_body::Command::Shutdown(proto::Shutdown { reason }),
@@ -99,12 +99,9 @@ impl Body for Command {
     fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let body = proto::CommandBody::decode(bytes).map_err(|error| Malformed(error.to_string()))?;
         Ok(match body.command.ok_or_else(|| Malformed("a command of an unknown kind".to_owned()))? {
-            command_body::Command::Welcome(welcome) => Self::Welcome {
-                name: welcome.name,
-                tags: welcome.tags,
-                drain: welcome.drain,
-                heartbeat_seconds: welcome.heartbeat_seconds,
-            },
+            command_body::Command::Welcome(welcome) => {
+                Self::Welcome { name: welcome.name, tags: welcome.tags, drain: welcome.drain }
+            }
             command_body::Command::Drain(drain) => Self::Drain { enabled: drain.enabled },
             command_body::Command::Shutdown(shutdown) => Self::Shutdown { reason: shutdown.reason },
             command_body::Command::NodeToken(token) => Self::NodeToken { token: token.token },
@@ -145,12 +142,7 @@ mod tests {
     #[test]
     fn every_command_is_read_back() {
         for command in [
-            Command::Welcome {
-                name: "web-1".into(),
-                tags: vec!["prod".into()],
-                drain: true,
-                heartbeat_seconds: 30,
-            },
+            Command::Welcome { name: "web-1".into(), tags: vec!["prod".into()], drain: true },
             Command::Drain { enabled: false },
             Command::Shutdown { reason: "bye".into() },
             Command::NodeToken { token: "t".into() },

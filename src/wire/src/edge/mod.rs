@@ -69,8 +69,6 @@ pub enum Command {
         tags: Vec<String>,
         /// Whether it must drain.
         drain: bool,
-        /// How often to send a heartbeat, in seconds.
-        heartbeat_seconds: u32,
     },
     /// Refuse new work and end what runs, or take work again.
     Drain {

@@ -203,8 +203,6 @@ pub struct Welcome {
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "3")]
     pub drain: bool,
-    #[prost(uint32, tag = "4")]
-    pub heartbeat_seconds: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Drain {

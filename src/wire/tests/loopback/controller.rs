@@ -74,12 +74,9 @@ impl Session {
         let verified = open::<Event>(unverified, &node_key().public(), &mut self.inbound, NOW_MS)
             .map_err(|error| refused(&error))?;
         let command = match verified.body {
-            Event::Hello { capabilities, .. } => Command::Welcome {
-                name: capabilities.hostname,
-                tags: vec!["prod".into()],
-                drain: false,
-                heartbeat_seconds: 30,
-            },
+            Event::Hello { capabilities, .. } => {
+                Command::Welcome { name: capabilities.hostname, tags: vec!["prod".into()], drain: false }
+            }
             Event::Heartbeat { .. } => Command::HeartbeatAck,
             Event::TokenRequest => Command::NodeToken { token: "next".into() },
             Event::CapabilityUpdate(_) => Command::Drain { enabled: true },

@@ -98,12 +98,7 @@ impl Daemon {
 async fn a_daemon_talks_with_its_controller() {
     let server = Running::start(&["127.0.0.1"]).await;
     let mut daemon = Daemon::connect(&server).await.unwrap();
-    let welcome = Command::Welcome {
-        name: "web-1".into(),
-        tags: vec!["prod".into()],
-        drain: false,
-        heartbeat_seconds: 30,
-    };
+    let welcome = Command::Welcome { name: "web-1".into(), tags: vec!["prod".into()], drain: false };
     assert_eq!(daemon.receive().await.unwrap(), welcome);
     for (event, command) in [
         (Event::Heartbeat { draining: false, in_flight: 0 }, Command::HeartbeatAck),
