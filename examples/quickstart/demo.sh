@@ -13,6 +13,7 @@ finish() {
   rm -rf "$root"
 }
 trap finish EXIT
+trap 'exit 130' INT TERM HUP PIPE
 
 export AEGIS_HOME=$root/home AEGIS_CONTEXT=$root/controller/admin-context.yaml
 unset AEGIS_USER_TOKEN AEGIS_OUTPUT AEGIS_CONFIG
@@ -34,7 +35,8 @@ wait_until() {
 }
 
 say "a controller, with its own CA, keys and store"
-aegis controller run --data-dir "$root/controller" --listen 127.0.0.1:0 >"$root/controller.out" 2>"$root/controller.log" &
+# Started as the program itself, not through the function above: what $! names is then what is to be ended.
+"$program" controller run --data-dir "$root/controller" --listen 127.0.0.1:0 >"$root/controller.out" 2>"$root/controller.log" &
 pids+=($!)
 wait_until grep -q "controller ready on" "$root/controller.out"
 cat "$root/controller.out"
@@ -43,7 +45,7 @@ say "three hosts enrol, each with a token that is good once, and connect"
 for host in web-1 web-2 db-1; do
   token=$(aegis controller enrollment-token create --label "$host" --output json | sed -n 's/^ *"token": "\(.*\)",$/\1/p')
   aegis edge enroll "$token" --config "$root/$host/aegis-config.yaml" --force --no-service >"$root/$host.enroll"
-  aegis edge run --config "$root/$host/aegis-config.yaml" 2>"$root/$host.log" &
+  "$program" edge run --config "$root/$host/aegis-config.yaml" 2>"$root/$host.log" &
   pids+=($!)
 done
 three_are_connected() { [ "$(aegis edge ls --connected --output json | grep -c '"node_id"')" = 3 ]; }
@@ -86,4 +88,7 @@ expect 0 aegis diff -f fleet.yaml --output json
 say "who did what; and is the audit log whole?"
 run aegis history
 run aegis controller audit verify
+for pid in "${pids[@]}"; do kill "$pid"; done
+for pid in "${pids[@]}"; do wait "$pid"; done
+pids=()
 say "done; nothing is left running"
