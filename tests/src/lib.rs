@@ -25,7 +25,7 @@ pub use files::{copy_dir, mode, snapshot};
 pub use notify::NotifySocket;
 pub use output::{Output, is_rfc3339_utc};
 pub use process::Process;
-pub use program::{Program, words};
+pub use program::{Program, binary, words};
 pub use terminal::Terminal;
 pub use wait::{SOON, eventually, unix_seconds};
 pub use world::World;

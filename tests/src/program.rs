@@ -62,7 +62,7 @@ impl Program {
 
     /// A command line, not started, without an input.
     pub fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(aegis());
+        let mut command = Command::new(binary());
         command.args(words(line)).current_dir(&self.directory).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -71,7 +71,7 @@ impl Program {
 }
 
 /// The program: as `AEGIS_BIN` says, else that of the same build.
-fn aegis() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = match std::env::var_os("AEGIS_BIN") {
         Some(path) => PathBuf::from(path),
         // The test is target/debug/deps/NAME.

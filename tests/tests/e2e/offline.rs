@@ -130,3 +130,16 @@ fn every_example_can_be_applied_and_is_then_unchanged() {
     let web = world.run("edge fleet preview --target group:web -o json").ok().json();
     assert_eq!(web["skipped"].as_array().unwrap().len(), 2, "{web}");
 }
+
+#[test]
+fn a_daemons_config_is_validated_too() {
+    let world = World::without_controller();
+    world.write("bare.yaml", "cluster:\n  edge:\n    endpoint: fleet.example.com:50056\n");
+    let wrapped = "apiVersion: aegis.dev/v1\nkind: NodeConfig\nspec:\n  cluster:\n    edge:\n      lables: {a: b}\n";
+    world.write("wrong.yaml", wrapped);
+    let program = world.program();
+    program.run("validate -f bare.yaml").exit(0).says("1 document is valid");
+    program.run("validate -f wrong.yaml").exit(2).says("wrong.yaml:6:").says("did you mean 'labels'?");
+    let verdict = program.run("validate -f wrong.yaml -f bare.yaml -o json").exit(2).json();
+    assert_eq!((&verdict["valid"], &verdict["diagnostics"][0]["line"]), (&false.into(), &6.into()));
+}

@@ -141,3 +141,21 @@ fn every_deed_is_in_the_audit_log() {
     }
     world.audit_is_intact();
 }
+
+#[test]
+fn the_demo_does_what_it_shows_and_leaves_nothing_behind() {
+    let world = World::without_controller();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart/demo.sh");
+    let mut command = std::process::Command::new(script);
+    command.arg(aegis_tests::binary()).env("TMPDIR", world.path());
+    let shown = aegis_tests::Process::start(command).wait().ok();
+    shown.says("three hosts enrol").says("2 deleted").says("nothing is left running");
+    assert_eq!(std::fs::read_dir(world.path()).unwrap().count(), 0, "its directory is gone");
+    let place = world.path().to_string_lossy().into_owned();
+    let left: Vec<String> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| line.contains("aegis-demo") && line.contains(&place))
+        .collect();
+    assert_eq!(left, Vec::<String>::new(), "processes are left");
+}
