@@ -99,25 +99,47 @@ pub(super) fn unknown(plan: PlanNumber) -> ApiError {
 }
 
 pub(super) async fn finish(controller: &Controller, caller: &Caller, plan: FinishPlan) -> Reply<()> {
-    let (header, revision) = open(controller, &caller.tenant, plan.plan)?;
-    let key = keyspace::plan(&caller.tenant, plan.plan.0);
-    let mut batch = Batch::new();
-    for forgotten in &plan.forgets {
-        check_key(forgotten)?;
-        batch.delete(keyspace::inventory_row(&caller.tenant, &header.owner, forgotten));
-    }
-    let detail = plan.summary.to_string();
-    let finished = Header { finished_at_ms: controller.clock.now_ms(), summary: plan.summary, ..header };
-    batch.check(&key, revision).put(&key, json(&finished));
-    let (tenant, object) = (caller.tenant.as_str(), plan.plan.to_string());
-    controller.audit(&mut batch, controller.event(&caller.subject, tenant, "plan.finish", &object, &detail));
-    match controller.store.commit(batch).await {
-        Ok(_) => Ok(()),
-        Err(CommitError::Stale { .. }) => {
-            Err(ApiError::conflict(format!("plan {} is finished", plan.plan)).hint("plan and apply again"))
+    plan.forgets.iter().try_for_each(check_key)?;
+    loop {
+        let (header, revision) = open(controller, &caller.tenant, plan.plan)?;
+        let mut batch = Batch::new();
+        for forgotten in &plan.forgets {
+            forget(controller, caller, (plan.plan, &header.owner, revision), forgotten, &mut batch)?;
         }
-        Err(CommitError::Store(error)) => Err(failed(error)),
+        let finished_at_ms = controller.clock.now_ms();
+        let finished = Header { finished_at_ms, summary: plan.summary.clone(), ..header };
+        batch.check(keyspace::plan(&caller.tenant, plan.plan.0), revision);
+        batch.put(keyspace::plan(&caller.tenant, plan.plan.0), json(&finished));
+        let (tenant, object) = (caller.tenant.as_str(), plan.plan.to_string());
+        let detail = plan.summary.to_string();
+        controller
+            .audit(&mut batch, controller.event(&caller.subject, tenant, "plan.finish", &object, &detail));
+        match controller.store.commit(batch).await {
+            Ok(_) => return Ok(()),
+            // Somebody finished it, or wrote what it forgets: look again.
+            Err(CommitError::Stale { .. }) => {}
+            Err(CommitError::Store(error)) => return Err(failed(error)),
+        }
     }
+}
+
+/// Takes an object out of the owner's inventory, unless another plan of the same owner has written it since this one
+/// did: it would be nobody's then, and never be pruned.
+fn forget(
+    controller: &Controller,
+    caller: &Caller,
+    (plan, owner, begun): (PlanNumber, &Owner, Revision),
+    key: &ObjectKey,
+    batch: &mut Batch,
+) -> Reply<()> {
+    let row = keyspace::inventory_row(&caller.tenant, owner, key);
+    let Some(owned) = controller.store.get(&row).map_err(failed)? else { return Ok(()) };
+    let change = keyspace::plan_change(&caller.tenant, plan.0, key);
+    let written = controller.store.get(&change).map_err(failed)?.map_or(begun, |change| change.revision);
+    if owned.revision <= written {
+        batch.check(&row, owned.revision).delete(&row);
+    }
+    Ok(())
 }
 
 /// Only what could be an object gets a row: the store's keys are made of these names.

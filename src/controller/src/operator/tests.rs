@@ -18,10 +18,14 @@ use aegis_wire::{
 use futures::TryStreamExt;
 
 use super::*;
+
 use crate::{
     background, keyspace,
     testing::{Daemon, Host, Operator, audit_lines, controller, enrollment_token, host, tenant, with_parts},
 };
+
+#[path = "inventory_tests.rs"]
+mod inventory;
 
 fn key(kind: &'static str, name: &str) -> ObjectKey {
     ObjectKey::new(kind, name)

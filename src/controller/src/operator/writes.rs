@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use aegis_core::{NodeId, Outcome, Revision, TenantId};
+use aegis_core::{NodeId, Outcome, Owner, Revision, TenantId};
 use aegis_store::{Batch, CommitError};
 use aegis_wire::operator::{ObjectWrite, PlanNumber, Write, WriteError, WriteRefusal, WriteResult};
 use serde::{Deserialize, Serialize};
@@ -53,14 +53,14 @@ async fn commit(
     chunk: &[ObjectWrite],
 ) -> Reply<Vec<WriteResult>> {
     loop {
-        let (_, header) = plans::open(controller, &caller.tenant, plan)?;
+        let (header, header_revision) = plans::open(controller, &caller.tenant, plan)?;
         let mut batch = Batch::new();
-        batch.check(keyspace::plan(&caller.tenant, plan.0), header);
+        batch.check(keyspace::plan(&caller.tenant, plan.0), header_revision);
         let mut seen = BTreeSet::new();
         let mut results = Vec::with_capacity(chunk.len());
         for write in chunk {
             let result = if seen.insert(&write.key) {
-                add(controller, caller, plan, write, &mut batch)?
+                add(controller, caller, (plan, &header.owner), write, &mut batch)?
             } else {
                 Err(refused(WriteRefusal::Stale, format!("{} stands twice in the request", write.key)))
             };
@@ -85,11 +85,11 @@ async fn commit(
     }
 }
 
-/// Adds one write to the batch, or says why it can't be. The revision of a success is filled in by the commit.
+/// Adds one write of the owner's plan to the batch, or says why it can't be. The revision of a success is filled in by the commit.
 fn add(
     controller: &Controller,
     caller: &Caller,
-    plan: PlanNumber,
+    (plan, owner): (PlanNumber, &Owner),
     write: &ObjectWrite,
     batch: &mut Batch,
 ) -> Reply<WriteResult> {
@@ -105,9 +105,17 @@ fn add(
     }
     batch.check(&key, write.base);
     match &write.write {
-        Write::Put(body) => batch.put(&key, body.as_ref()),
-        Write::Delete => batch.delete(&key),
-    };
+        Write::Put(body) => {
+            batch.put(&key, body.as_ref());
+            // Again, although the plan's begin did: another plan of the same owner may have forgotten it since.
+            if !owner.is_cli() {
+                batch.put(keyspace::inventory_row(&caller.tenant, owner, &write.key), "");
+            }
+        }
+        Write::Delete => {
+            batch.delete(&key);
+        }
+    }
     let row = keyspace::plan_change(&caller.tenant, plan.0, &write.key);
     let before = have.map_or_else(String::new, |entry| String::from_utf8_lossy(&entry.value).into_owned());
     let mut change = Change { outcome: write.outcome, steps: write.steps.clone(), before };
