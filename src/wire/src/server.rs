@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::{Server, server::Connected};
@@ -43,6 +43,9 @@ const MAX_STREAMS: u32 = 16_384;
 /// HTTP/2 windows, in bytes.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Handshakes under way at once. When a whole fleet comes back, the others wait in the listener's queue: those that are
+/// under way get done in time, and strangers can't take more memory than this many of them.
+const HANDSHAKES: usize = 512;
 /// Finished handshakes that wait to be served.
 const ACCEPTED_QUEUE: usize = 64;
 
@@ -134,7 +137,11 @@ where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut connections = pin!(connections);
-    while let Some(accepted) = connections.next().await {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    loop {
+        // Before the next connection is taken, so that it waits where it costs nothing. It is never closed.
+        let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
+        let Some(accepted) = connections.next().await else { return };
         match (accepted, &tls) {
             (Err(error), _) => {
                 tracing::warn!(%error, "can't accept a connection");
@@ -148,6 +155,7 @@ where
             (Ok((stream, peer)), Some(acceptor)) => {
                 let (handshake, ready) = (acceptor.accept(stream), ready.clone());
                 tokio::spawn(async move {
+                    let _permit = permit;
                     match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
                         // Nobody receives any more when the server has stopped.
                         Ok(Ok(stream)) => {

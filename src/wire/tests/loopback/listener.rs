@@ -3,7 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,6 +53,11 @@ fn serve(
     (far, serving)
 }
 
+fn tls() -> TlsConfig {
+    let issued = authority().issue(&["127.0.0.1".to_owned()], now()).unwrap();
+    TlsConfig::new(ServerIdentity::from_pem(&issued.chain_pem, &issued.key_pem).unwrap()).unwrap()
+}
+
 /// Gives the one connection that there is.
 struct Once(Mutex<Option<DuplexStream>>);
 
@@ -77,15 +85,39 @@ async fn a_listeners_error_passes() {
 
 #[tokio::test(start_paused = true)]
 async fn who_never_shakes_hands_is_sent_away() {
-    let authority = authority();
-    let issued = authority.issue(&["127.0.0.1".to_owned()], now()).unwrap();
-    let tls = TlsConfig::new(ServerIdentity::from_pem(&issued.chain_pem, &issued.key_pem).unwrap()).unwrap();
     let (_stop, stopped) = oneshot::channel();
-    let (mut far, _serving) = serve(Some(tls), stopped);
+    let (mut far, _serving) = serve(Some(tls()), stopped);
     let begin = Instant::now();
     let read = tokio::time::timeout(Duration::from_mins(5), far.read_u8()).await.expect("it is closed");
     assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(begin.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_at_once_are_bounded_and_who_waits_is_not_sent_away() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let (silent, connections): (Vec<_>, Vec<_>) = (0..600).map(|_| tokio::io::duplex(64)).unzip();
+    let counted = {
+        let taken = taken.clone();
+        stream::iter(connections).map(move |connection| {
+            taken.fetch_add(1, Ordering::Relaxed);
+            Ok((connection, SocketAddr::from(([127, 0, 0, 1], 1))))
+        })
+    };
+    let controller = Arc::new(Controller);
+    let services =
+        Services { enrollment: controller.clone(), edge: controller, operator: Arc::new(Desk::default()) };
+    let connections = counted.chain(stream::pending());
+    tokio::spawn(server::serve(connections, Some(tls()), services, std::future::pending()));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(taken.load(Ordering::Relaxed), 512);
+    let is_open = |mut far: DuplexStream| async move {
+        tokio::time::timeout(Duration::from_millis(1), far.read_u8()).await.is_err()
+    };
+    let open = stream::iter(silent).then(is_open).filter(|open| std::future::ready(*open)).count().await;
+    assert_eq!(open, 600);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(taken.load(Ordering::Relaxed), 600, "they are taken when others are gone");
 }
 
 #[tokio::test(start_paused = true)]
