@@ -6,6 +6,7 @@
 mod commands;
 mod daemon;
 mod error;
+mod footprint;
 mod identity;
 mod link;
 mod reattest;

@@ -1,5 +1,6 @@
 //! Keeps `status.json` and systemd informed, on changes only.
 
+use super::footprint::release_code;
 use crate::state::{RunStatus, StateDir, StreamState};
 
 /// What was last said.
@@ -36,6 +37,9 @@ impl Reporter {
         let live = |status| matches!(status, StreamState::Connected | StreamState::Draining);
         if !(live(status) && live(self.status.status)) {
             self.status.since_ms = unsigned(now_ms);
+            if live(status) {
+                release_code();
+            }
         }
         self.status.status = status;
         self.write();
