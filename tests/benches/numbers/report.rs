@@ -55,8 +55,11 @@ impl Row {
     }
 
     fn cells(&self) -> [String; 6] {
-        let number =
-            |value: f64| if value.abs() < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+        let number = |value: f64| match value.abs() {
+            0.0..10.0 => format!("{value:.2}"),
+            10.0..100.0 => format!("{value:.1}"),
+            _ => format!("{value:.0}"),
+        };
         let unit = |value: f64| format!("{} {}", number(value), self.unit);
         let (peer, ratio) = match (&self.peer, self.ratio) {
             (Some(peer), Some(ratio)) => {
