@@ -1,17 +1,6 @@
 //! The controller's config file. Flags win over it.
 //!
-//! ```yaml
-//! listen: 0.0.0.0:50056                  # where to listen
-//! publicEndpoint: fleet.example.com:50056 # how daemons and operators reach it; tokens carry it
-//! tls:                                    # without: its own CA, made at the first start
-//!   certificate: /etc/aegis/server.pem    # leaf first, CA last
-//!   key: /etc/aegis/server.key
-//! plaintext: false                        # true: no TLS, for loopback addresses only
-//! tenants: [t-web, t-db]                  # made at start if they aren't there; `default` always is
-//! enrollment:
-//!   ratePerSecond: 10                     # attempts a second and source address
-//!   burst: 50
-//! ```
+#![doc = concat!("```yaml\n", include_str!("../../../examples/controller/controller.yaml"), "```")]
 
 use std::{
     net::SocketAddr,
@@ -85,6 +74,35 @@ fn parse(text: &str) -> Result<ControllerConfig, String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../examples/controller/controller.yaml");
+
+    #[test]
+    fn the_example_is_read_and_leaves_out_only_what_it_must() {
+        let config = parse(EXAMPLE).unwrap();
+        assert_eq!((config.tls, config.plaintext), (None, false));
+        assert_eq!(config.listen.unwrap().to_string(), "0.0.0.0:50056");
+        assert_eq!(config.enrollment, EnrollmentLimits::default(), "the example tells the default");
+    }
+
+    #[test]
+    fn the_example_shows_every_key_and_each_is_read() {
+        // A key that is commented out follows its mark at once; prose doesn't.
+        let uncommented = |line: &str| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(char::is_alphabetic) => format!("{key}\n"),
+            _ => format!("{line}\n"),
+        };
+        let text: String = EXAMPLE.lines().map(uncommented).collect();
+        // Without `..`: a new key has no way around this test.
+        let ControllerConfig { listen, public_endpoint, tls, plaintext, tenants, enrollment } =
+            parse(&text).unwrap();
+        assert!(listen.is_some() && plaintext && tenants.len() == 2);
+        assert_eq!(public_endpoint.unwrap().to_string(), "fleet.example.com:50056");
+        let TlsFiles { certificate, key } = tls.unwrap();
+        assert_eq!([certificate, key], ["/etc/aegis/server.pem", "/etc/aegis/server.key"].map(PathBuf::from));
+        let EnrollmentLimits { rate_per_second, burst } = enrollment;
+        assert!(text.contains(&format!("ratePerSecond: {rate_per_second}\n  burst: {burst}")));
+    }
 
     #[test]
     fn every_field_is_read_and_no_other_accepted() {
