@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod enrollment;
 pub mod envelope;
 pub mod error;
+mod first_message;
 mod incoming;
 pub mod keys;
 pub mod operator;

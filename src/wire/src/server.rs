@@ -24,6 +24,7 @@ use crate::{
     enrollment::{EnrollmentAdapter, EnrollmentService},
     envelope::MAX_ENVELOPE,
     error::ApiError,
+    first_message::Limited,
     operator::{MAX_MESSAGE, OperatorAdapter, OperatorService},
     proto::{edge_server::EdgeServer, enrollment_server::EnrollmentServer, operator_server::OperatorServer},
     tls::TlsConfig,
@@ -109,7 +110,7 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(EnrollmentServer::new(EnrollmentAdapter(services.enrollment)))
-        .add_service(edge)
+        .add_service(Limited(edge))
         .add_service(operator)
         .serve_with_incoming_shutdown(incoming, async move {
             shutdown.await;

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     envelope::{Envelope, Unverified},
     error::ApiError,
+    first_message::Gate,
     incoming::poll_envelope,
     proto::{self, edge_server},
     server::peer_of,
@@ -33,13 +34,37 @@ pub trait EdgeService: Send + Sync + 'static {
 }
 
 /// What a daemon sends. It ends when the daemon closes the stream; an error is its last item.
+///
+/// The first event may have 64 KiB; those after it are limited by [`MAX_BODY`](crate::envelope::MAX_BODY) alone. Verify
+/// the first before you poll for the second: that is what ends the limit.
 #[derive(Debug)]
-pub struct EventStream(Streaming<proto::EdgeEvent>);
+pub struct EventStream {
+    events: Streaming<proto::EdgeEvent>,
+    /// Whether the limit of the first event still holds.
+    limit: Limit,
+}
+
+#[derive(Debug)]
+enum Limit {
+    Holds(Gate),
+    /// The next poll lifts it.
+    Ends(Gate),
+    Lifted,
+}
 
 impl Stream for EventStream {
     type Item = Result<Unverified, ApiError>;
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        poll_envelope(&mut self.0, context)
+        let this = &mut *self;
+        if let Limit::Ends(gate) = &this.limit {
+            gate.lift();
+            this.limit = Limit::Lifted;
+        }
+        let polled = poll_envelope(&mut this.events, context);
+        if let (Limit::Holds(gate), Poll::Ready(Some(Ok(_)))) = (&this.limit, &polled) {
+            this.limit = Limit::Ends(gate.clone());
+        }
+        polled
     }
 }
 
@@ -62,7 +87,10 @@ impl<T: EdgeService> edge_server::Edge for EdgeAdapter<T> {
         request: Request<Streaming<proto::EdgeEvent>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let peer = peer_of(&request)?;
-        let commands = self.0.connect(peer, EventStream(request.into_inner())).await?;
+        // Every request comes through `Limited`, which sets it; without it there is no limit to lift.
+        let gate = request.extensions().get::<Gate>().cloned().unwrap_or_default();
+        let incoming = EventStream { events: request.into_inner(), limit: Limit::Holds(gate) };
+        let commands = self.0.connect(peer, incoming).await?;
         Ok(Response::new(commands.map(command)))
     }
 }

@@ -127,6 +127,28 @@ async fn a_replayed_event_ends_the_stream() {
     assert_eq!(end, ApiError::unauthenticated("the envelope's sequence is 2, expected 3"));
 }
 
+/// What is larger than anybody needs to say who it is.
+fn large() -> Capabilities {
+    Capabilities { local_tools: vec!["x".repeat(70 * 1024)], ..capabilities("web-1") }
+}
+
+#[tokio::test]
+async fn a_first_message_is_small_and_later_ones_need_not_be() {
+    let server = Running::start(&["127.0.0.1"]).await;
+    let (outgoing, events) = mpsc::unbounded();
+    let hello = Event::Hello { node_token: "node-token".into(), capabilities: large() };
+    outgoing.unbounded_send(sealed(&mut Outbound::default(), &hello)).unwrap();
+    let refused = EdgeClient::new(server.connect().await).connect(events).await.unwrap_err();
+    assert_eq!(refused, ApiError::exhausted("the first message is larger than 64 KiB"));
+
+    let mut daemon = Daemon::connect(&server).await.unwrap();
+    daemon.receive().await.unwrap();
+    for _ in 0..3 {
+        daemon.send(&Event::CapabilityUpdate(large()));
+        assert_eq!(daemon.receive().await.unwrap(), Command::Drain { enabled: true });
+    }
+}
+
 #[tokio::test]
 async fn a_thousand_events_arrive_in_order() {
     let server = Running::start(&["127.0.0.1"]).await;
