@@ -1,6 +1,6 @@
 //! The controller's config file. Flags win over it.
 //!
-#![doc = concat!("```yaml\n", include_str!("../../../examples/controller/controller.yaml"), "```")]
+#![doc = concat!("```yaml\n", include_str!("../../../packaging/controller.yaml"), "```")]
 
 use std::{
     net::SocketAddr,
@@ -75,7 +75,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../../../examples/controller/controller.yaml");
+    const EXAMPLE: &str = include_str!("../../../packaging/controller.yaml");
 
     #[test]
     fn the_example_is_read_and_leaves_out_only_what_it_must() {
