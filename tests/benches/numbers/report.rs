@@ -56,7 +56,8 @@ impl Row {
 
     fn cells(&self) -> [String; 6] {
         let number = |value: f64| match value.abs() {
-            0.0..10.0 => format!("{value:.2}"),
+            0.0..0.1 => format!("{value:.4}"),
+            0.1..10.0 => format!("{value:.2}"),
             10.0..100.0 => format!("{value:.1}"),
             _ => format!("{value:.0}"),
         };
