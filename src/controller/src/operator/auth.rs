@@ -37,12 +37,7 @@ impl Controller {
             );
         }
         if claims.role < bearer.role() {
-            let message = format!(
-                "{} needs the role {}, this token has {}",
-                bearer.method(),
-                bearer.role(),
-                claims.role
-            );
+            let message = format!("this needs the role {}, the token has {}", bearer.role(), claims.role);
             self.refused(&claims.sub, claims.tid.as_str(), bearer, &message);
             return Err(ApiError::permission_denied(message)
                 .hint(format!("aegis controller token create --role {}, by an admin", bearer.role())));

@@ -51,7 +51,7 @@ impl OperatorService for Operators {
         nodes::revoke(&self.0, &self.0.authorize(&bearer)?, &node).await
     }
     async fn shutdown_node(&self, bearer: Bearer, which: ShutdownNode) -> Reply<Node> {
-        nodes::shutdown(&self.0, &self.0.authorize(&bearer)?, which)
+        nodes::shutdown(&self.0, &self.0.authorize(&bearer)?, which).await
     }
 
     async fn list_objects(&self, bearer: Bearer, which: ListObjects) -> Reply<Vec<Object>> {

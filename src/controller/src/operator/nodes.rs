@@ -105,7 +105,7 @@ pub(super) async fn revoke(controller: &Controller, caller: &Caller, reference: 
 }
 
 /// Tells a daemon to end. Nothing is queued for one that is away.
-pub(super) fn shutdown(controller: &Controller, caller: &Caller, which: ShutdownNode) -> Reply<View> {
+pub(super) async fn shutdown(controller: &Controller, caller: &Caller, which: ShutdownNode) -> Reply<View> {
     let node = nodes::find(&*controller.store, &caller.tenant, &which.node)?;
     let reason = which.reason.into_boxed_str();
     controller.bus.send(&node.id, Order::Shutdown(reason.clone())).map_err(|error| {
@@ -116,6 +116,10 @@ pub(super) fn shutdown(controller: &Controller, caller: &Caller, which: Shutdown
         ApiError::unavailable(message).hint("aegis edge ls --connected")
     })?;
     let tenant = caller.tenant.as_str();
-    controller.audit_soon(controller.event(&caller.subject, tenant, "shutdown", node.id.as_str(), &reason));
+    let event = controller.event(&caller.subject, tenant, "shutdown", node.id.as_str(), &reason);
+    // What an operator is told was done is on the disk.
+    let mut batch = Batch { quiet: true, ..Batch::default() };
+    controller.audit(&mut batch, event);
+    controller.store.commit(batch).await.map_err(failed)?;
     view_one(controller, node)
 }

@@ -556,7 +556,7 @@ async fn everything_is_in_the_audit_log_and_no_token_is() {
         "revoke Ok n-",
         "token.user Ok ",
         "token.enrollment Ok ",
-        "call Refused RevokeNode: RevokeNode needs the role operator, this token has viewer",
+        "call Refused RevokeNode: this needs the role operator, the token has viewer",
     ] {
         assert!(lines.contains(line), "{line}:\n{lines}");
     }

@@ -7,11 +7,11 @@ use crate::state::{RunStatus, StateDir, StreamState};
 pub(super) struct Reporter {
     state: StateDir,
     status: RunStatus,
-    ready_said: bool,
 }
 
 impl Reporter {
-    /// Nothing is said yet.
+    /// Says that the daemon is ready: it has its identity, and dials. That the controller is away is no reason for the
+    /// service manager to start it again; it comes back by itself.
     pub fn new(state: StateDir, endpoint: String, now_ms: i64) -> Self {
         let status = RunStatus {
             status: StreamState::Connecting,
@@ -23,8 +23,9 @@ impl Reporter {
             tags: Vec::new(),
             last_error: None,
         };
-        let reporter = Self { state, status, ready_said: false };
+        let reporter = Self { state, status };
         reporter.write();
+        notify(&sd_notify::NotifyState::Ready);
         reporter
     }
 
@@ -43,10 +44,6 @@ impl Reporter {
         }
         self.status.status = status;
         self.write();
-        if live(status) && !self.ready_said {
-            self.ready_said = true;
-            notify(&sd_notify::NotifyState::Ready);
-        }
         if status == StreamState::Stopped {
             notify(&sd_notify::NotifyState::Stopping);
         }

@@ -2,6 +2,7 @@
 
 use aegis_core::{ExitCode, Kind};
 use aegis_kinds::EdgeNode;
+use aegis_wire::operator::{ListNodes, NodeStatus};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -61,8 +62,15 @@ impl Args {
         } else {
             node
         };
+        let was_revoked = client
+            .list_nodes(ListNodes::default())
+            .await?
+            .iter()
+            .any(|n| n.node_id.as_str() == node && n.status == NodeStatus::Revoked);
         let node = client.revoke_node(&node).await?;
-        output.show(&node, |node| format!("- EdgeNode/{} revoked ({})\n", node.name, node.node_id))?;
+        let (sign, word) =
+            if was_revoked { (' ', "unchanged: it was revoked before") } else { ('-', "revoked") };
+        output.show(&node, |node| format!("{sign} EdgeNode/{} {word} ({})\n", node.name, node.node_id))?;
         Ok(ExitCode::Success)
     }
 }
