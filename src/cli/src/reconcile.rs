@@ -5,15 +5,16 @@ use std::{
     time::Duration,
 };
 
-use aegis_core::{ExitCode, HumanDuration, ObjectKey, Outcome, Owner, ownership::Policy};
+use aegis_core::{ExitCode, HumanDuration, Kind, ObjectKey, Outcome, Owner, ownership::Policy};
 use aegis_engine::{
     apply, declare,
     event::Report,
     fetch,
     intent::Wish,
-    plan::Plan,
+    plan::{Item, Plan},
     realm::{Provenance, Realm},
 };
+use aegis_kinds::{EdgeGroup, Next};
 use aegis_wire::operator::OperatorClient;
 use clap::Args;
 use tokio::time::Instant;
@@ -119,17 +120,21 @@ pub async fn carry_out(
     output: OutputArgs,
 ) -> Result<ExitCode, Failure> {
     let paint = Paint::of(Stream::Stdout);
-    if plan.has_conflicts() {
-        output.show(&apply::preview(&plan), |report| render::plan_text(report, Shown::Differences, paint))?;
-        return Err(Failure::new(
-            ExitCode::OwnershipConflict,
-            "others own what this would change; nothing was changed",
-        )
-        .hint("leave these fields to their owners, or take them over with --force-conflicts"));
-    }
+    refuse_dangling(realm, &plan).await?;
+    let in_conflict = plan.has_conflicts();
     if args.dry_run {
         output.show(&apply::preview(&plan), |report| render::plan_text(report, Shown::All, paint))?;
-        return Ok(ExitCode::Success);
+        return if in_conflict {
+            Err(conflict("others own what this would change"))
+        } else {
+            Ok(ExitCode::Success)
+        };
+    }
+    if in_conflict {
+        // Nothing is begun: each object ends as failed or skipped, and that is what is reported.
+        let report = apply::apply(realm, plan, &|| false, &mut |_| {}).await?;
+        output.show(&report, |report| render::plan_text(report, Shown::Differences, paint))?;
+        return Err(conflict("others own what this would change; nothing was changed"));
     }
     if !args.yes && plan.has_differences() && terminal::can_ask() {
         show_before_asking(&plan);
@@ -153,6 +158,33 @@ pub async fn carry_out(
     verdict(&report, asked_to_stop(), late())
 }
 
+fn conflict(message: impl Into<String>) -> Failure {
+    Failure::new(ExitCode::OwnershipConflict, message)
+        .hint("leave these fields to their owners, or take them over with --force-conflicts")
+}
+
+/// Groups that others name don't go: every target that names them would be broken.
+async fn refuse_dangling(realm: &ControllerRealm, plan: &Plan) -> Result<(), Failure> {
+    let goes = |item: &&Item| item.plan.next == Next::Absent && item.key.kind == EdgeGroup::NAME;
+    let going: HashSet<&ObjectKey> = plan.items().filter(goes).map(|item| &item.key).collect();
+    if going.is_empty() {
+        return Ok(());
+    }
+    // What the plan itself is about was checked when it was planned.
+    let planned: HashSet<&ObjectKey> = plan.items().map(|item| &item.key).collect();
+    for object in realm.objects(&[EdgeGroup::NAME]).await? {
+        let Ok(Some((spec, ..))) = aegis_kinds::export(&object.key.kind, &object.body) else { continue };
+        let dangling = spec.references().into_iter().map(|r| ObjectKey::new(r.kind, r.name));
+        if let Some(key) = dangling.filter(|key| going.contains(key)).next()
+            && !planned.contains(&object.key)
+        {
+            return Err(Failure::invalid(format!("{key} can't go: {} names it", object.key))
+                .hint(format!("change or remove {} first", object.key)));
+        }
+    }
+    Ok(())
+}
+
 #[allow(clippy::print_stderr, reason = "the plan to agree to is a message; data is what was done")]
 fn show_before_asking(plan: &Plan) {
     eprint!("{}", render::plan_text(&apply::preview(plan), Shown::Differences, Paint::of(Stream::Stderr)));
@@ -167,8 +199,7 @@ fn verdict(report: &Report, stopped: bool, late: bool) -> Result<ExitCode, Failu
     let part = format!("{undone} of {total} objects were not applied");
     if report.has_conflicts() {
         let message = format!("another owner changed what this would change meanwhile; {part}");
-        return Err(Failure::new(ExitCode::OwnershipConflict, message)
-            .hint("leave these fields to their owners, or take them over with --force-conflicts"));
+        return Err(conflict(message));
     }
     Err(match (late, stopped) {
         (true, _) => Failure::new(ExitCode::DeadlineExceeded, format!("the time is up; {part}")),

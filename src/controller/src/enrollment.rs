@@ -155,7 +155,8 @@ impl Enrollments {
         let free = match label {
             Some(label) if own == Some((label, true)) => Some(label),
             Some(label) => {
-                let taken = !store.list(&keyspace::names(&claims.tid, label)).map_err(failed)?.is_empty()
+                // A revoked host is listed with its name, but gives it up.
+                let taken = nodes::by_name(store, &claims.tid, label)?.iter().any(|node| !node.is_revoked())
                     || store.get(&keyspace::label(&claims.tid, label)).map_err(failed)?.is_some();
                 (!taken).then_some(label)
             }

@@ -136,7 +136,8 @@ pub(crate) fn unknown(reference: &str) -> ApiError {
     ApiError::not_found(format!("node '{reference}' not found")).hint("aegis edge ls")
 }
 
-fn by_name(store: &dyn Store, tenant: &TenantId, name: &str) -> Result<Vec<Node>, ApiError> {
+/// All nodes of this name, revoked ones too.
+pub(crate) fn by_name(store: &dyn Store, tenant: &TenantId, name: &str) -> Result<Vec<Node>, ApiError> {
     if name.is_empty() || name.contains('/') {
         return Ok(Vec::new());
     }

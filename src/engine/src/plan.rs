@@ -264,6 +264,14 @@ impl World<'_> {
             || self.snapshot.objects.contains_key(key)
     }
 
+    /// Whether the object `of` points to the host `key` already, which then was revoked since. What is there can be
+    /// exported and declared as it is; only a new reference must point to an enrolled host.
+    fn is_stored(&self, of: &ObjectKey, key: &ObjectKey) -> bool {
+        let body = self.snapshot.objects.get(of).map_or(&[][..], |object| &object.body);
+        let Ok(Some((spec, ..))) = aegis_kinds::export(&of.kind, body) else { return false };
+        spec.references().iter().any(|r| r.kind == key.kind && r.name == key.name)
+    }
+
     /// What is wrong with a reference to `key`, and the way out.
     fn fault(&self, key: &ObjectKey) -> Option<(String, String)> {
         if key.kind == EdgeNode::NAME {
@@ -296,6 +304,9 @@ fn check_references(wish: &Wish, world: &World, problems: &mut Vec<Problem>) -> 
     for reference in declared.0.references() {
         let key = ObjectKey::new(reference.kind, reference.name);
         if let Some((message, help)) = world.fault(&key) {
+            if key.kind == EdgeNode::NAME && world.is_stored(&wish.key, &key) {
+                continue;
+            }
             let mut problem = Problem::new(wish, message);
             (problem.field, problem.help) = (Some(reference.field), Some(help));
             problems.push(problem);

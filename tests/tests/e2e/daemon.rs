@@ -6,6 +6,8 @@ use aegis_tests::{Daemon, SOON, World, eventually};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::declarative::node;
+
 #[test]
 fn a_second_daemon_of_one_host_is_refused() {
     let world = World::new();
@@ -196,4 +198,19 @@ fn a_host_that_is_not_enrolled_does_not_run() {
     let config = world.config("web-1");
     fs::remove_file(config.with_file_name("node.token")).unwrap();
     world.program().run(&format!("edge run --config {}", config.display())).exit(3).says("node.token");
+}
+
+#[test]
+fn a_replacement_takes_the_name_and_the_place_of_a_revoked_host() {
+    let world = World::new();
+    world.write("fleet/a.yaml", &node("web-1", "web"));
+    let old = world.enroll("web-1");
+    world.run("apply -f fleet --yes").ok();
+    world.run("edge keys revoke-remote web-1 --yes").ok().says("revoked");
+    world.run(&format!("edge keys revoke-remote {old} --yes")).ok().says("unchanged");
+    world.enroll("web-1");
+    let report = world.run("apply -f fleet --yes -o json").ok().json();
+    assert_eq!(report["objects"][0]["host"], "web-1");
+    assert_ne!(report["objects"][0]["name"], json!(old));
+    world.run("edge ls --tag web").ok().says("web-1");
 }

@@ -135,7 +135,8 @@ fn every_example_can_be_applied_and_is_then_unchanged() {
 fn a_daemons_config_is_validated_too() {
     let world = World::without_controller();
     world.write("bare.yaml", "cluster:\n  edge:\n    endpoint: fleet.example.com:50056\n");
-    let wrapped = "apiVersion: aegis.dev/v1\nkind: NodeConfig\nspec:\n  cluster:\n    edge:\n      lables: {a: b}\n";
+    let wrapped =
+        "apiVersion: aegis.dev/v1\nkind: NodeConfig\nspec:\n  cluster:\n    edge:\n      lables: {a: b}\n";
     world.write("wrong.yaml", wrapped);
     let program = world.program();
     program.run("validate -f bare.yaml").exit(0).says("1 document is valid");

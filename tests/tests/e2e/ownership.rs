@@ -112,3 +112,30 @@ fn an_object_is_adopted_and_released() {
     assert_eq!(owners(), json!(["cli"]));
     assert_eq!(world.node("web-1")["tags"], json!(["prod"]));
 }
+
+#[test]
+fn a_refused_apply_reports_that_nothing_was_done() {
+    let world = World::new();
+    world.write("one.yaml", &group("web", "tags=web"));
+    world.run("apply -f one.yaml --owner one --yes").ok();
+    world.write("two.yaml", &(group("web", "tags=www") + &group("new", "all")));
+    let report = world.run("apply -f two.yaml --owner two --yes -o json").exit(11).json();
+    assert_eq!((&report["dry_run"], &report["revision"]), (&json!(false), &json!(null)));
+    assert_eq!(report["summary"], json!({"failed": 1, "skipped": 1}));
+    assert_eq!(report["objects"][0]["conflicts"][0]["element"], "selector");
+}
+
+#[test]
+fn a_group_that_others_name_does_not_go() {
+    let world = World::new();
+    world.run("edge group create inner --selector all").ok();
+    world.run("edge group create outer --selector group:inner").ok();
+    world.run("edge group rm inner").exit(2).says("EdgeGroup/inner can't go: EdgeGroup/outer names it");
+    world.run("delete EdgeGroup/inner EdgeGroup/outer --yes").ok();
+    world.write("theirs.yaml", &group("base", "all"));
+    world.run("apply -f theirs.yaml --owner theirs --yes").ok();
+    world.run("edge group create top --selector group:base").ok();
+    world.write("empty.yaml", &group("other", "all"));
+    world.run("apply -f empty.yaml --owner theirs --prune --yes").exit(2).says("EdgeGroup/top names it");
+    world.run("edge fleet preview --target group:top").ok();
+}

@@ -138,3 +138,19 @@ fn of_ten_thousand_objects_one_broken_one_is_named_and_nothing_changes() {
     }
     assert!(inventory(&realm, "f").is_empty());
 }
+
+#[test]
+fn a_pin_of_a_host_that_was_revoked_since_can_stay_and_can_go() {
+    let realm = realm();
+    let pinned = |pins: &str| document("EdgeGroup", "g", &format!("{{selector: all, pinned: [{pins}]}}"));
+    by("fleet").apply(&realm, &pinned("web-1, web-2"));
+    let left: Vec<_> = hosts().into_iter().filter(|host| host.id.as_str() != WEB_1).collect();
+    realm.set_hosts(left);
+    let exported = pinned(&format!("{WEB_1}, {WEB_2}"));
+    assert!(!by("fleet").plan(&realm, &exported).has_differences());
+    assert_eq!(steps(&by("fleet").prune().plan(&realm, &pinned(WEB_2))), [format!("g - pinned {WEB_1}")]);
+    // It can't be pinned anew.
+    let other = document("EdgeGroup", "h", &format!("{{selector: all, pinned: [{WEB_1}]}}"));
+    let faults = by("fleet").faults(&realm, &[("a.yaml", &other)]);
+    assert!(faults[0].contains("is enrolled"), "{faults:?}");
+}

@@ -23,8 +23,11 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        aegis_controller::restore(&self.file, &self.data_dir)
-            .map_err(|error| Failure::generic(error.to_string()))?;
+        aegis_controller::restore(&self.file, &self.data_dir).map_err(|error| {
+            Failure::generic(error.to_string()).hint(
+                "a backup is made with `aegis controller backup FILE`, and restored into an empty directory",
+            )
+        })?;
         output::print(&format!("restored {} into {}\n", self.file.display(), self.data_dir.display()))?;
         Ok(ExitCode::Success)
     }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use aegis_controller::RunError;
 use aegis_core::ExitCode;
 use aegis_wire::Endpoint;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{failure::Failure, terminal};
@@ -37,6 +38,7 @@ impl Args {
     /// Runs it.
     pub fn run(self) -> Result<ExitCode, Failure> {
         terminal::log_to_stderr("info", false);
+        allow_many_streams();
         let options = aegis_controller::Options {
             data_dir: self.data_dir,
             listen: self.listen,
@@ -65,5 +67,14 @@ impl Args {
             })?;
             Ok(ExitCode::Success)
         })
+    }
+}
+
+/// Each connected host is an open file. The soft limit, usually 1,024, is there for programs that use `select`.
+fn allow_many_streams() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files can't be raised; it bounds how many hosts can be connected");
     }
 }

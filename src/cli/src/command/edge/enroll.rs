@@ -91,8 +91,8 @@ impl Args {
             .map_err(|error| Failure::new(error.exit_code(), error.to_string()).hint_if(error.hint()))?;
         let config = request.state.config().display().to_string();
         self.output.show(&report, |report| text(report, &config))?;
-        if !self.no_service && report.outcome != Outcome::Planned {
-            say_what_is_next(&report, &config);
+        if report.outcome != Outcome::Planned {
+            say_what_is_next(&report, &config, self.no_service);
         }
         Ok(ExitCode::Success)
     }
@@ -117,10 +117,11 @@ fn text(report: &EnrollReport, config: &str) -> String {
 }
 
 #[allow(clippy::print_stderr, reason = "what to do next is a message, not data")]
-fn say_what_is_next(report: &EnrollReport, config: &str) {
+fn say_what_is_next(report: &EnrollReport, config: &str, no_service: bool) {
     let run = format!("aegis edge run --config {config}");
     match report.restart_pid {
         Some(pid) => eprintln!("a daemon runs with the old identity; restart it: kill {pid} && {run}"),
+        None if no_service => {}
         None => eprintln!("no service unit is installed by this version; run the daemon with: {run}"),
     }
 }

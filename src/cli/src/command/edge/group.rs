@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aegis_core::{ExitCode, Kind, ObjectKey, id::ObjectName, selector::Target};
+use aegis_core::{ExitCode, Kind, NodeId, ObjectKey, id::ObjectName, selector::Target};
 use aegis_engine::{
     intent::{Intent, Wish},
     realm::Realm,
@@ -48,14 +48,15 @@ enum Verb {
         output: OutputArgs,
     },
     /// Pin hosts to a group, or unpin them, whatever its selector says
+    #[command(group = clap::ArgGroup::new("pins").required(true).multiple(true))]
     SetPinned {
         /// The group
         name: ObjectName,
         /// A host to pin: node id, unique prefix or name; may be repeated
-        #[arg(long, value_name = "ID", required_unless_present = "rm", num_args = 1..)]
+        #[arg(long, value_name = "ID", num_args = 1.., group = "pins")]
         add: Vec<String>,
-        /// A host to unpin; may be repeated
-        #[arg(long, value_name = "ID", num_args = 1..)]
+        /// A host to unpin; may be repeated; by its id also one that is revoked
+        #[arg(long, value_name = "ID", num_args = 1.., group = "pins")]
         rm: Vec<String>,
         #[command(flatten)]
         imperative: ImperativeArgs,
@@ -95,10 +96,16 @@ impl Args {
                 let client = context.client().await?;
                 // Who names a group that isn't there misspelt it: not found, as everywhere.
                 one(&ControllerRealm(client.clone()), EdgeGroup::NAME, name.as_str()).await?;
-                let ids = async |given: &[String]| {
+                let ids = async |given: &[String], by_id_whoever_it_is: bool| {
                     let mut ids = BTreeSet::new();
                     for node in given {
-                        ids.insert(realm::key(&client, EdgeNode::NAME, node).await?.name);
+                        // A host that was revoked isn't found any more, but its pin must be able to go.
+                        let id = if by_id_whoever_it_is && NodeId::new(node.as_str()).is_ok() {
+                            node.clone()
+                        } else {
+                            realm::key(&client, EdgeNode::NAME, node).await?.name
+                        };
+                        ids.insert(id);
                     }
                     Ok::<_, Failure>(ids)
                 };
@@ -107,7 +114,7 @@ impl Args {
                 };
                 let source =
                     format!("edge group set-pinned {name}{}{}", words("--add", &add), words("--rm", &rm));
-                let (add, remove) = (ids(&add).await?, ids(&rm).await?);
+                let (add, remove) = (ids(&add, false).await?, ids(&rm, true).await?);
                 edit(context, &name, EdgeGroupEdit::SetPinned { add, remove }, source, imperative, output)
                     .await
             }

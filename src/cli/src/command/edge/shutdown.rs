@@ -36,7 +36,9 @@ impl Args {
         }
         let which = ShutdownNode { node: self.node.clone(), reason: self.reason };
         let node = client.shutdown_node(which).await.map_err(|error| match error.code {
-            Code::Unavailable => Failure::not_found(format!("EdgeUnavailable: {}", error.message)),
+            Code::Unavailable => {
+                Failure::not_found(format!("EdgeUnavailable: {}", error.message)).hint_if(error.hint)
+            }
             _ => error.into(),
         })?;
         self.output
