@@ -53,13 +53,14 @@ pub struct ImperativeArgs {
     pub dry_run: bool,
 }
 
-/// Plans manifests, remembering what was unchanged.
+/// Plans manifests, remembering what was unchanged. Without `use_cache` every document is looked at.
 pub async fn plan_manifests(
     context: &ContextArgs,
     manifests: &ManifestArgs,
     owner: &OwnerArgs,
     force_conflicts: bool,
     verb: &str,
+    use_cache: bool,
 ) -> Result<Declared, Failure> {
     let sources = manifests.read(owner.prune)?;
     let connection = context.connection()?;
@@ -68,7 +69,7 @@ pub async fn plan_manifests(
     let realm = ControllerRealm(connection.client().await?);
     let by = Provenance { owner: name.clone(), source: manifests.source(verb) };
     let policy = Policy { owner: name, prune: owner.prune, force_conflicts };
-    let remembered = cache.load();
+    let remembered = if use_cache { cache.load() } else { None };
     let declared = declare::plan(&realm, &sources, by, policy, remembered.as_ref()).await?;
     if remembered.as_ref() != Some(&declared.remember) {
         cache.save(&declared.remember);

@@ -110,6 +110,7 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
         route,
         token_ends,
         drain: drain.drain.unwrap_or(false),
+        drain_told: 0,
     };
     if standing.is_none_or(|(node, _)| node.is_revoked()) {
         // Revoked between the check and the registration, when nobody could tell this stream.

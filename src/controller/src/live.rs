@@ -78,6 +78,13 @@ impl Live {
         }
     }
 
+    /// The daemon has done as it was told: it takes new work, or doesn't.
+    pub fn drains(&self, id: &NodeId, draining: bool) {
+        if let Some(presence) = lock(&self.0).get_mut(id) {
+            presence.draining = draining;
+        }
+    }
+
     /// A stream is gone. Gives what is to be stored, unless another stream has replaced it: then the node is there.
     pub fn disconnect(&self, id: &NodeId, generation: u64, now_ms: i64) -> Option<Presence> {
         let mut nodes = lock(&self.0);

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub token_ends: i64,
     /// What the daemon was told last.
     pub drain: bool,
+    /// The sequence of the command that told it; 0: its welcome did.
+    pub drain_told: u64,
 }
 
 /// Why a stream ends, and what the daemon is told.
@@ -150,6 +152,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
                 if drain != link.drain {
                     link.drain = drain;
                     self.outbox.push_back(link.seal(&self.controller, &Command::Drain { enabled: drain })?);
+                    link.drain_told = link.outbound.last_sequence();
                 }
                 Ok(())
             }
@@ -183,6 +186,9 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             }
             Event::Ack { sequence } => {
                 tracing::debug!(node = %link.node, sequence, "acknowledged");
+                if link.drain_told == sequence {
+                    self.controller.live.drains(&link.node, link.drain);
+                }
                 None
             }
             Event::TokenRequest => {

@@ -214,3 +214,26 @@ fn a_replacement_takes_the_name_and_the_place_of_a_revoked_host() {
     assert_ne!(report["objects"][0]["name"], json!(old));
     world.run("edge ls --tag web").ok().says("web-1");
 }
+
+#[test]
+fn apply_waits_for_what_the_host_itself_says() {
+    let world = World::new();
+    let daemon = world.host("web-1");
+    let drain = |drain: bool| {
+        let spec = format!("kind: EdgeNode\nmetadata: {{name: web-1}}\nspec: {{drain: {drain}}}\n");
+        world.write("d.yaml", &format!("apiVersion: aegis.dev/v1\n{spec}"));
+    };
+    drain(true);
+    daemon.process.signal(Signal::STOP);
+    world
+        .run("apply -f d.yaml --yes --wait --timeout 500ms")
+        .exit(8)
+        .says("not every connected host follows");
+    daemon.process.signal(Signal::CONT);
+    // Everything is written, so there is only the waiting left.
+    world.run("apply -f d.yaml --yes --wait --timeout 20s").ok().says("1 unchanged");
+    assert_eq!(world.node("web-1")["draining"], json!(true));
+    drain(false);
+    world.run("apply -f d.yaml --yes --wait --timeout 20s").ok();
+    assert_eq!(world.node("web-1")["draining"], json!(false));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aegis_core::{ExitCode, HumanDuration, Kind};
 use aegis_engine::intent::Intent;
 use aegis_kinds::{EdgeNode, Spec};
-use aegis_wire::operator::{ListNodes, NodeStatus, OperatorClient};
+use aegis_wire::operator::{ListNodes, OperatorClient};
 
 use crate::{
     context::ContextArgs,
@@ -45,9 +45,15 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let declared =
-            reconcile::plan_manifests(context, &self.manifests, &self.owner, self.force_conflicts, "apply")
-                .await?;
+        let declared = reconcile::plan_manifests(
+            context,
+            &self.manifests,
+            &self.owner,
+            self.force_conflicts,
+            "apply",
+            !self.wait,
+        )
+        .await?;
         let plan = declared.plan;
         let nothing_left =
             plan.cached.is_empty() && plan.items().all(|i| matches!(i.intent, Intent::Release));
@@ -90,8 +96,8 @@ async fn wait_for(
         loop {
             let nodes = client.list_nodes(ListNodes { connected: true, ..ListNodes::default() }).await?;
             let waiting = nodes.iter().any(|node| {
-                let is_draining = node.status == NodeStatus::Draining;
-                drains.iter().any(|(id, drain)| node.node_id.as_str() == id && *drain != is_draining)
+                // What counts is what the host itself says: that it is declared shows in its status at once.
+                drains.iter().any(|(id, drain)| node.node_id.as_str() == id && *drain != node.draining)
             });
             if !waiting {
                 return Ok(());

@@ -53,9 +53,15 @@ enum Format {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let declared =
-            reconcile::plan_manifests(context, &self.manifests, &self.owner, self.force_conflicts, "diff")
-                .await?;
+        let declared = reconcile::plan_manifests(
+            context,
+            &self.manifests,
+            &self.owner,
+            self.force_conflicts,
+            "diff",
+            true,
+        )
+        .await?;
         let report = preview(&declared.plan);
         output::print(&match self.output {
             Format::Text => render::plan_text(&report, Shown::Differences, Paint::of(Stream::Stdout)),

@@ -66,6 +66,7 @@ pub(super) fn view(controller: &Controller, node: Node, declared: Option<&EdgeNo
         version: node.capabilities.version,
         key_fingerprint: node.public_key.fingerprint(),
         hostname: node.capabilities.hostname,
+        draining: presence.connected && presence.draining,
         node_id: node.id,
     }
 }

@@ -100,6 +100,11 @@ impl Outbound {
         self.last = self.last.saturating_add(1);
         self.last
     }
+
+    /// The number of the last envelope; 0: there was none.
+    pub fn last_sequence(&self) -> u64 {
+        self.last
+    }
 }
 
 #[cfg(test)]

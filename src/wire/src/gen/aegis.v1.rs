@@ -955,6 +955,9 @@ pub struct Node {
     pub key_fingerprint: ::prost::alloc::string::String,
     #[prost(string, tag = "17")]
     pub hostname: ::prost::alloc::string::String,
+    /// the host itself says that it takes no new work
+    #[prost(bool, tag = "18")]
+    pub draining: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResolveTargetRequest {

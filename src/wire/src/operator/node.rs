@@ -111,6 +111,8 @@ pub struct Node {
     pub key_fingerprint: String,
     /// What the host calls itself.
     pub hostname: String,
+    /// Whether the host itself says that it takes no new work; `status` says so as soon as it is declared.
+    pub draining: bool,
 }
 
 impl From<Node> for proto::Node {
@@ -133,6 +135,7 @@ impl From<Node> for proto::Node {
             version: from.version,
             key_fingerprint: from.key_fingerprint,
             hostname: from.hostname,
+            draining: from.draining,
         }
     }
 }
@@ -158,6 +161,7 @@ impl TryFrom<proto::Node> for Node {
             version: from.version,
             key_fingerprint: from.key_fingerprint,
             hostname: from.hostname,
+            draining: from.draining,
         })
     }
 }

@@ -181,6 +181,7 @@ fn a_node_has_the_keys_that_scripts_rely_on() {
         "version",
         "key_fingerprint",
         "hostname",
+        "draining",
     ] {
         assert!(json.get(key).is_some(), "{key}");
     }

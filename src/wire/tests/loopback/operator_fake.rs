@@ -51,6 +51,7 @@ pub fn node(number: u8) -> Node {
         version: "0.1.0".into(),
         key_fingerprint: "SHA256:abc".into(),
         hostname: "host".into(),
+        draining: false,
     }
 }
 
