@@ -1,5 +1,7 @@
 //! Generated files are as the program would generate them now. `make generate` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use std::{
     collections::BTreeMap,
     fs,

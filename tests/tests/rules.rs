@@ -1,6 +1,8 @@
 //! Rules of the repository that no compiler checks: which crate may use which, what may be depended on, and how long a
 //! file may be.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -175,8 +175,8 @@ async fn refuse_dangling(realm: &ControllerRealm, plan: &Plan) -> Result<(), Fai
     let planned: HashSet<&ObjectKey> = plan.items().map(|item| &item.key).collect();
     for object in realm.objects(&[EdgeGroup::NAME]).await? {
         let Ok(Some((spec, ..))) = aegis_kinds::export(&object.key.kind, &object.body) else { continue };
-        let dangling = spec.references().into_iter().map(|r| ObjectKey::new(r.kind, r.name));
-        if let Some(key) = dangling.filter(|key| going.contains(key)).next()
+        let mut dangling = spec.references().into_iter().map(|r| ObjectKey::new(r.kind, r.name));
+        if let Some(key) = dangling.find(|key| going.contains(key))
             && !planned.contains(&object.key)
         {
             return Err(Failure::invalid(format!("{key} can't go: {} names it", object.key))

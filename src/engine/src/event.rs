@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use aegis_core::{Element, Outcome, Owner, Revision, outcome::Summary, ownership::Conflict};
-use aegis_kinds::Line;
+use aegis_kinds::{Line, Next};
 use serde::Serialize;
 
-use crate::plan::{Item, Settled};
+use crate::{
+    intent::Intent,
+    plan::{Item, Settled},
+};
 
 /// One object's part in a plan or its application: the unit of every report (`objects[]` in JSON).
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +34,9 @@ pub struct ObjectEvent {
     /// What manifest owners will put back at their next apply.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reverted_by: Vec<Revert>,
+    /// Whether nothing of it changes but who owns it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// Why it failed or was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -58,6 +64,9 @@ impl ObjectEvent {
             conflicts: item.plan.conflicts.clone(),
             kept: item.plan.kept.clone(),
             reverted_by: reverts.map(|(e, o)| Revert { element: e.clone(), owners: o.clone() }).collect(),
+            adopted: item.plan.outcome == Outcome::Unchanged
+                && item.plan.next != Next::Same
+                && matches!(item.intent, Intent::Declare(_)),
             error: None,
         }
     }
@@ -73,6 +82,7 @@ impl ObjectEvent {
             conflicts: Vec::new(),
             kept: Vec::new(),
             reverted_by: Vec::new(),
+            adopted: false,
             error: None,
         }
     }

@@ -103,7 +103,12 @@ fn an_object_is_adopted_and_released() {
     // By hand first, then declared: the manifest becomes an owner beside the person.
     world.run("edge tag add web-1 prod").ok();
     world.write("fleet/n.yaml", &node("web-1", "prod"));
-    world.run("apply -f fleet --yes").ok();
+    world.run("diff -f fleet --exit-code").ok().says("1 unchanged (1 newly owned by fleet)");
+    let report = world.run("apply -f fleet --yes -o json").ok().json();
+    assert_eq!(
+        (&report["objects"][0]["adopted"], &report["summary"]["unchanged"]),
+        (&json!(true), &json!(1))
+    );
     let owners = || world.run("get EdgeNode web-1 -o json").ok().json()["owners"]["tags[prod]"].clone();
     assert_eq!(owners(), json!(["cli", "fleet"]));
     // Released by the manifest, it is the person's alone, and stays.

@@ -122,6 +122,12 @@ pub fn planned(summary: &Summary) -> String {
 /// How many ended how, and where that is written down.
 pub fn summary(report: &Report, paint: Paint) -> String {
     let revision = report.revision.map(|r| format!(", revision {r}")).unwrap_or_default();
+    let adopted = report.objects.iter().filter(|object| object.adopted).count();
+    let revision = if adopted > 0 {
+        format!(" ({adopted} newly owned by {}){revision}", report.owner)
+    } else {
+        revision
+    };
     let conflicts = report.objects.iter().map(|object| object.conflicts.len()).sum::<usize>();
     let revision = if conflicts > 0 { format!(", {conflicts} in conflict{revision}") } else { revision };
     let text = if report.dry_run {

@@ -70,6 +70,9 @@ pub(super) async fn user_token(
 }
 
 fn check_name(what: &str, text: &str) -> Reply<()> {
+    if text.trim().is_empty() {
+        return Err(ApiError::invalid(format!("the {what} is empty")).hint("say what it is for"));
+    }
     if text.len() > MAX_NAME || text.chars().any(char::is_control) {
         return Err(ApiError::invalid(format!(
             "the {what} is longer than {MAX_NAME} bytes or not plain text"

@@ -198,7 +198,7 @@ async fn a_tenants_admin_cant_reach_another_tenant_or_tell_that_it_exists() {
             subject: None,
         };
         let enrolment =
-            CreateEnrollmentToken { label: String::new(), tenant: Some(tenant(of)), ttl_seconds: None };
+            CreateEnrollmentToken { label: "web-1".into(), tenant: Some(tenant(of)), ttl_seconds: None };
         let acting = Bearer::new(admin.call("ListNodes").token(), Some(tenant(of)), "ListNodes").unwrap();
         [
             admin.service.create_user_token(admin.call("CreateUserToken"), user).await.unwrap_err(),

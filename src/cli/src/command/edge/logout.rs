@@ -48,5 +48,5 @@ fn text(report: &LogoutReport) -> String {
     if text.is_empty() {
         return "nothing to do: this host isn't enrolled\n".into();
     }
-    text + "the controller still lists the host; an operator ends that with `aegis edge keys revoke-remote`\n"
+    text + "for the controller the host is only away; `aegis edge keys revoke-remote` makes it final\n"
 }
