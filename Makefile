@@ -23,7 +23,7 @@ demo: build
 
 test: setup
 	cargo build -p aegis-cli
-	cargo test --workspace
+	cargo test --workspace --tests
 
 check: setup
 	cargo fmt --all --check
