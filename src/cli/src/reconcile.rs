@@ -74,6 +74,7 @@ pub async fn plan_manifests(
     if remembered.as_ref() != Some(&declared.remember) {
         cache.save(&declared.remember);
     }
+    refuse_dangling(&realm, &declared.plan).await?;
     Ok(Declared { plan: declared.plan, realm })
 }
 
@@ -110,6 +111,7 @@ pub async fn plan_wishes(
         let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
         Failure::invalid(lines.join("\n       ")).hint_if(problems.into_iter().find_map(|p| p.help))
     })?;
+    refuse_dangling(&realm, &plan).await?;
     Ok((realm, plan))
 }
 
@@ -121,7 +123,6 @@ pub async fn carry_out(
     output: OutputArgs,
 ) -> Result<ExitCode, Failure> {
     let paint = Paint::of(Stream::Stdout);
-    refuse_dangling(realm, &plan).await?;
     let in_conflict = plan.has_conflicts();
     if args.dry_run {
         output.show(&apply::preview(&plan), |report| render::plan_text(report, Shown::All, paint))?;

@@ -141,6 +141,7 @@ fn a_group_that_others_name_does_not_go() {
     world.run("apply -f theirs.yaml --owner theirs --yes").ok();
     world.run("edge group create top --selector group:base").ok();
     world.write("empty.yaml", &group("other", "all"));
+    world.run("diff -f empty.yaml --owner theirs --prune").exit(2).says("EdgeGroup/top names it");
     world.run("apply -f empty.yaml --owner theirs --prune --yes").exit(2).says("EdgeGroup/top names it");
     world.run("edge fleet preview --target group:top").ok();
 }
