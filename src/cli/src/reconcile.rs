@@ -5,16 +5,15 @@ use std::{
     time::Duration,
 };
 
-use aegis_core::{ExitCode, HumanDuration, Kind, ObjectKey, Outcome, Owner, ownership::Policy};
+use aegis_core::{ExitCode, HumanDuration, ObjectKey, Outcome, Owner, ownership::Policy};
 use aegis_engine::{
-    apply, declare,
+    apply, dangling, declare,
     event::Report,
     fetch,
     intent::Wish,
-    plan::{Item, Plan},
+    plan::{Plan, Problem},
     realm::{Provenance, Realm},
 };
-use aegis_kinds::{EdgeGroup, Next};
 use aegis_wire::operator::OperatorClient;
 use clap::Args;
 use tokio::time::Instant;
@@ -74,7 +73,6 @@ pub async fn plan_manifests(
     if remembered.as_ref() != Some(&declared.remember) {
         cache.save(&declared.remember);
     }
-    refuse_dangling(&realm, &declared.plan).await?;
     Ok(Declared { plan: declared.plan, realm })
 }
 
@@ -107,12 +105,9 @@ pub async fn plan_wishes(
         fetch::snapshot(&realm, &wishes, &owner, revision, Some(inventory), HashSet::new()).await?;
     let policy = Policy { owner: owner.clone(), prune: true, force_conflicts };
     let plan = Plan::new(Provenance { owner, source }, policy, wishes, Vec::new(), &snapshot);
-    let plan = plan.map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
-        Failure::invalid(lines.join("\n       ")).hint_if(problems.into_iter().find_map(|p| p.help))
-    })?;
-    refuse_dangling(&realm, &plan).await?;
-    Ok((realm, plan))
+    let plan = plan.map_err(at_fault)?;
+    let dangling = dangling::check(&realm, &plan).await?;
+    if dangling.is_empty() { Ok((realm, plan)) } else { Err(at_fault(dangling)) }
 }
 
 /// Shows a plan, asks where somebody can be asked, applies it, and reports each object.
@@ -160,31 +155,14 @@ pub async fn carry_out(
     verdict(&report, asked_to_stop(), late())
 }
 
+fn at_fault(problems: Vec<Problem>) -> Failure {
+    let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
+    Failure::invalid(lines.join("\n       ")).hint_if(problems.into_iter().find_map(|p| p.help))
+}
+
 fn conflict(message: impl Into<String>) -> Failure {
     Failure::new(ExitCode::OwnershipConflict, message)
         .hint("leave these fields to their owners, or take them over with --force-conflicts")
-}
-
-/// Groups that others name don't go: every target that names them would be broken.
-async fn refuse_dangling(realm: &ControllerRealm, plan: &Plan) -> Result<(), Failure> {
-    let goes = |item: &&Item| item.plan.next == Next::Absent && item.key.kind == EdgeGroup::NAME;
-    let going: HashSet<&ObjectKey> = plan.items().filter(goes).map(|item| &item.key).collect();
-    if going.is_empty() {
-        return Ok(());
-    }
-    // What the plan itself is about was checked when it was planned.
-    let planned: HashSet<&ObjectKey> = plan.items().map(|item| &item.key).collect();
-    for object in realm.objects(&[EdgeGroup::NAME]).await? {
-        let Ok(Some((spec, ..))) = aegis_kinds::export(&object.key.kind, &object.body) else { continue };
-        let mut dangling = spec.references().into_iter().map(|r| ObjectKey::new(r.kind, r.name));
-        if let Some(key) = dangling.find(|key| going.contains(key))
-            && !planned.contains(&object.key)
-        {
-            return Err(Failure::invalid(format!("{key} can't go: {} names it", object.key))
-                .hint(format!("change or remove {} first", object.key)));
-        }
-    }
-    Ok(())
 }
 
 #[allow(clippy::print_stderr, reason = "the plan to agree to is a message; data is what was done")]

@@ -13,7 +13,7 @@ use aegis_wire::error::ApiError;
 
 use crate::{
     cache::{Cache, Entry},
-    fetch,
+    dangling, fetch,
     intent::{Intent, Wish},
     manifest::{self, Decoder, Diagnostics, Document, Header, Origin, Refined, Slice, Sources},
     plan::{Plan, Problem, Settled},
@@ -167,6 +167,10 @@ impl<R: Realm> Job<'_, R> {
             .collect();
         let mut plan = Plan::new(self.by.clone(), self.policy.clone(), wishes, cached, &snapshot)
             .map_err(|problems| DeclareError::Invalid(diagnose(self.sources, &origins, &problems)))?;
+        let dangling = dangling::check(self.realm, &plan).await?;
+        if !dangling.is_empty() {
+            return Err(DeclareError::Invalid(diagnose(self.sources, &origins, &dangling)));
+        }
         if is_known && !plan.policy.owner.is_cli() {
             // Somebody may have ended this owner's part since; what is written is owned in any case.
             let written = plan.items().filter(|item| item.plan.next != Next::Same);

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod cache;
+pub mod dangling;
 pub mod declare;
 pub mod event;
 pub mod export;

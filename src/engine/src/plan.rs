@@ -1,6 +1,6 @@
 //! The plan of many objects: pure, shown, and what gets applied.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use aegis_core::{
     Kind, NodeId, ObjectKey, Outcome, Owner, Reference, Revision, graph, nearest::nearest, outcome::Summary,
@@ -420,13 +420,4 @@ fn in_circle(items: &[Item], cycle: &graph::Cycle<ObjectKey>) -> Option<Problem>
 /// The nearest of `candidates`, as a help line.
 fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(given, candidates).map(|near| format!("did you mean '{near}'?"))
-}
-
-/// Objects by kind, for counting.
-pub fn by_kind<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for key in keys {
-        *counts.entry(key.kind.to_string()).or_default() += 1;
-    }
-    counts
 }

@@ -135,7 +135,10 @@ fn a_group_that_others_name_does_not_go() {
     let world = World::new();
     world.run("edge group create inner --selector all").ok();
     world.run("edge group create outer --selector group:inner").ok();
-    world.run("edge group rm inner").exit(2).says("EdgeGroup/inner can't go: EdgeGroup/outer names it");
+    world
+        .run("edge group rm inner")
+        .exit(2)
+        .says("EdgeGroup/inner: it can't go, as EdgeGroup/outer names it");
     world.run("delete EdgeGroup/inner EdgeGroup/outer --yes").ok();
     world.write("theirs.yaml", &group("base", "all"));
     world.run("apply -f theirs.yaml --owner theirs --yes").ok();

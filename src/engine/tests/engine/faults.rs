@@ -154,3 +154,18 @@ fn a_pin_of_a_host_that_was_revoked_since_can_stay_and_can_go() {
     let faults = by("fleet").faults(&realm, &[("a.yaml", &other)]);
     assert!(faults[0].contains("is enrolled"), "{faults:?}");
 }
+
+#[test]
+fn what_another_owner_names_is_not_pruned() {
+    let realm = realm();
+    by("mine").apply(&realm, &(group("base", "all") + &group("rest", "all")));
+    by("theirs").apply(&realm, &group("top", "group:base"));
+    let stored = dump(&realm);
+    let sources = sources(&[("a.yaml", &group("rest", "all"))]);
+    let told = shown(by("mine").prune().declare(&realm, &sources, None).unwrap_err());
+    assert!(told.contains("EdgeGroup/base: it can't go, as EdgeGroup/top names it"), "{told}");
+    assert_eq!(dump(&realm), stored);
+    // Once nobody names it, it goes.
+    by("theirs").apply(&realm, &group("top", "all"));
+    assert_eq!(steps(&by("mine").prune().plan(&realm, &group("rest", "all"))), ["base - the group"]);
+}
