@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod element;
 pub mod exit;
+pub mod fleet;
 pub mod graph;
 pub mod id;
 pub mod kind;
