@@ -6,10 +6,12 @@
 mod edge_group;
 mod edge_node;
 mod erased;
+pub mod policy;
 mod quantity;
 mod security_context;
 mod set;
 mod table;
+pub mod tool;
 
 pub use edge_group::{EdgeGroup, EdgeGroupEdit, EdgeGroupSpec};
 pub use edge_node::{EdgeNode, EdgeNodeEdit, EdgeNodeSpec};

@@ -6,7 +6,10 @@ use aegis_core::{Effect, Element, Kind, Reference, Refusal, id::ObjectName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteSize, Rate, UniqueSet};
+use crate::{
+    ByteSize, Rate, UniqueSet,
+    policy::{is_command, is_domain_pattern, is_tool_pattern},
+};
 
 /// A named set of capabilities that orders run under. A host's own `localPolicy` can narrow it, never widen it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,10 +32,10 @@ pub struct Capability {
     /// Absolute paths beneath which files may be touched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Programs that may be run, by name or absolute path.
+    /// Programs that may be run, by name or absolute path; `*` is any. `sh` is what command lines need.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
-    /// Domains that may be reached: `example.com`, `*.example.com`.
+    /// Domains that may be reached: `example.com`, `*.example.com`; `*` is any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,
     /// How often, such as `10/m`.
@@ -74,17 +77,6 @@ impl fmt::Display for SecurityContextChange {
     }
 }
 
-/// `fs.read`, `fs.*` or `*`.
-fn is_tool_pattern(text: &str) -> bool {
-    let stem = text.strip_suffix(".*").unwrap_or(text);
-    text == "*"
-        || (!stem.is_empty()
-            && stem.split('.').all(|part| {
-                !part.is_empty()
-                    && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-            }))
-}
-
 impl Kind for SecurityContext {
     const NAME: &'static str = "SecurityContext";
     type Spec = SecurityContextSpec;
@@ -112,11 +104,29 @@ impl Kind for SecurityContext {
             }
             for (i, path) in capability.paths.iter().enumerate() {
                 let climbs = path.split('/').any(|part| part == "..");
-                if !path.starts_with('/') || climbs {
+                if !path.starts_with('/') || climbs || path.contains('\0') {
                     return Err(Refusal::at(
                         format!("{}[{i}]", at("paths")),
                         format!("'{path}' is no absolute path without '..'"),
                     ));
+                }
+            }
+            for (i, command) in capability.commands.iter().enumerate() {
+                if !is_command(command) {
+                    return Err(Refusal::at(
+                        format!("{}[{i}]", at("commands")),
+                        format!("'{}' is no command", command.escape_debug()),
+                    )
+                    .help("write a program's name as `ls`, its absolute path, or `*`; arguments aren't part of it"));
+                }
+            }
+            for (i, domain) in capability.domains.iter().enumerate() {
+                if !is_domain_pattern(domain) {
+                    return Err(Refusal::at(
+                        format!("{}[{i}]", at("domains")),
+                        format!("'{}' is no domain", domain.escape_debug()),
+                    )
+                    .help("write `example.com`, `*.example.com` for what is below it, or `*`"));
                 }
             }
         }

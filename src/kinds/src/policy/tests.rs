@@ -1,0 +1,1 @@
+//! What a context allows, by example and by law.

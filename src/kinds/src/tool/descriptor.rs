@@ -1,0 +1,120 @@
+//! What a host says of a tool, be it built in or its owner's.
+
+use std::time::Duration;
+
+use aegis_core::{HumanDuration, Refusal, fleet::LONGEST_DEADLINE};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::{BUILTINS, ToolClass, check::compile, family};
+
+/// The largest schema of an owner's tool, in bytes of JSON.
+const LARGEST_SCHEMA: usize = 64 * 1024;
+/// The longest name and summary, in characters.
+const LONGEST_NAME: usize = 64;
+const LONGEST_SUMMARY: usize = 200;
+
+/// What a host says of a tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolDescriptor {
+    /// `family.name`.
+    pub name: String,
+    /// One line: what it does.
+    pub summary: String,
+    /// Whether it changes anything.
+    pub class: ToolClass,
+    /// Whether it may be run on many hosts at once.
+    pub fleet_capable: bool,
+    /// How long it may take where the caller doesn't say so; none: what a run has by default.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "write",
+        deserialize_with = "read"
+    )]
+    pub timeout: Option<Duration>,
+    /// The JSON Schema of its arguments, which are an object.
+    pub parameters: Value,
+}
+
+#[allow(clippy::ref_option, reason = "serde hands over a reference")]
+fn write<S: Serializer>(timeout: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    timeout.map(HumanDuration).serialize(serializer)
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    Ok(Option::<HumanDuration>::deserialize(deserializer)?.map(|duration| duration.0))
+}
+
+/// Checks a tool that a host's owner declared, and gives it back complete: arguments that its schema doesn't name are
+/// refused unless it says otherwise, and the schema's title is the tool's name.
+pub fn check_descriptor(tool: &ToolDescriptor) -> Result<ToolDescriptor, Refusal> {
+    check_name(&tool.name)?;
+    let characters = tool.summary.chars().count();
+    if characters > LONGEST_SUMMARY || tool.summary.chars().any(char::is_control) {
+        return Err(Refusal::at("summary", "the summary is not valid")
+            .help(format!("write one line of up to {LONGEST_SUMMARY} characters")));
+    }
+    if tool.timeout.is_some_and(|timeout| timeout.is_zero() || timeout > LONGEST_DEADLINE) {
+        return Err(Refusal::at("timeout", "the timeout is out of bounds")
+            .help(format!("write more than 0s and at most {}", HumanDuration(LONGEST_DEADLINE))));
+    }
+    Ok(ToolDescriptor { parameters: check_parameters(&tool.name, &tool.parameters)?, ..tool.clone() })
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let word = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase())
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    if name.len() > LONGEST_NAME || !name.contains('.') || !name.split('.').all(word) {
+        return Err(Refusal::at("name", format!("'{name}' is no tool name")).help(format!(
+            "write family.name, such as backup.start: a-z, 0-9 and '_', at most {LONGEST_NAME} characters"
+        )));
+    }
+    // A context that grants `fs.*` means the tools that its author knows.
+    if BUILTINS.iter().any(|tool| family(tool.name) == family(name)) {
+        return Err(Refusal::at("name", format!("the family '{}' is built in", family(name)))
+            .help("take a family of your own, such as backup.start"));
+    }
+    Ok(())
+}
+
+fn check_parameters(name: &str, parameters: &Value) -> Result<Value, Refusal> {
+    let refuse = |message: String| Refusal::at("parameters", message);
+    if parameters.to_string().len() > LARGEST_SCHEMA {
+        return Err(refuse(format!("the schema is larger than {} KiB", LARGEST_SCHEMA / 1024))
+            .help("describe fewer arguments"));
+    }
+    let mut schema = parameters
+        .as_object()
+        .filter(|schema| schema.get("type") == Some(&json!("object")))
+        .cloned()
+        .ok_or_else(|| {
+            refuse("the schema isn't one of an object".into())
+                .help("write `type: object` and the arguments under `properties`")
+        })?;
+    if let Some(keyword) = reference(parameters) {
+        return Err(refuse(format!("the schema has {keyword}")).help("write out what it points to"));
+    }
+    schema.entry("additionalProperties").or_insert(Value::Bool(false));
+    schema.insert("title".to_owned(), name.into());
+    let schema = Value::Object(schema);
+    compile(&schema).map_err(|error| {
+        refuse(format!("the schema is not valid: {error}")).help("see https://json-schema.org/specification")
+    })?;
+    Ok(schema)
+}
+
+/// The first keyword that points elsewhere. A schema is whole: nothing is fetched for it, and none runs in a circle.
+fn reference(schema: &Value) -> Option<&'static str> {
+    const POINTERS: [&str; 4] = ["$ref", "$dynamicRef", "$recursiveRef", "$id"];
+    match schema {
+        Value::Object(map) => POINTERS
+            .into_iter()
+            .find(|keyword| map.get(*keyword).is_some_and(Value::is_string))
+            .or_else(|| map.values().find_map(reference)),
+        Value::Array(list) => list.iter().find_map(reference),
+        _ => None,
+    }
+}
