@@ -6,9 +6,10 @@
 use aegis_core::session::{Header, Inbound, Outbound, Rejection};
 use bytes::Bytes;
 use prost::Message as _;
+use sha2::{Digest, Sha256};
 
 use crate::{
-    keys::{PublicKey, SigningKey},
+    keys::{self, PublicKey, SigningKey},
     proto,
 };
 
@@ -20,6 +21,8 @@ pub(crate) const MAX_ENVELOPE: usize = MAX_BODY + 4 * 1024;
 const MAX_NAME: usize = 256;
 /// In front of what is signed, so that no signature made for anything else fits an envelope.
 const DOMAIN: &[u8] = b"aegis-envelope-v1";
+/// In front of what is signed where an order is vouched for beside the envelope.
+const SEAL: &[u8] = b"aegis-seal-v1";
 
 /// What an envelope can carry.
 pub trait Body: Sized {
@@ -27,6 +30,10 @@ pub trait Body: Sized {
     fn kind(&self) -> &'static str;
     /// The exact bytes that are signed and sent.
     fn encode(&self) -> Bytes;
+    /// The digest of the order that it carries, if it carries one: the signature vouches for it, too.
+    fn order_digest(&self) -> Option<[u8; 32]> {
+        None
+    }
     /// Reads the bytes of a verified envelope.
     fn decode(bytes: Bytes) -> Result<Self, Malformed>;
 }
@@ -82,9 +89,16 @@ pub struct Verified<B> {
     pub kind: &'static str,
     /// The number in its direction.
     pub sequence: u64,
+    /// The digest of the order that the signature vouches for beside the envelope. Whether it is the order in the body
+    /// is for who obeys it to check.
+    pub vouched: Option<[u8; 32]>,
     /// The message.
     pub body: B,
 }
+
+/// An envelope whose signature is good. Its place in the stream isn't checked yet, and nothing of it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attested(proto::Envelope);
 
 /// Signs `body` as the next message of `route` at the wall clock time `now_ms` (milliseconds since 1970).
 pub fn seal<B: Body>(
@@ -107,8 +121,9 @@ pub fn seal<B: Body>(
         time_ms: u64::try_from(now_ms).unwrap_or(0),
         body: bytes,
         signature: Bytes::new(),
+        order_digest: body.order_digest().map(|digest| Bytes::copy_from_slice(&digest)).unwrap_or_default(),
     };
-    envelope.signature = Bytes::copy_from_slice(&key.sign(&signed_bytes(&envelope)));
+    envelope.signature = Bytes::copy_from_slice(&key.sign(&message_of(&envelope)));
     Ok(Envelope(envelope))
 }
 
@@ -121,30 +136,67 @@ pub fn open<B: Body>(
     inbound: &mut Inbound,
     now_ms: i64,
 ) -> Result<Verified<B>, OpenError> {
-    let envelope = unverified.0;
-    if envelope.body.len() > MAX_BODY {
-        return Err(OpenError::TooLarge);
-    }
-    let names = [&envelope.kind, &envelope.sender, &envelope.stream_id];
-    if names.iter().any(|name| name.len() > MAX_NAME)
-        || !key.verify(&signed_bytes(&envelope), &envelope.signature)
-    {
+    verify(unverified, key)?.open(inbound, now_ms)
+}
+
+/// Checks the signature, and nothing else.
+pub fn verify(unverified: Unverified, key: &PublicKey) -> Result<Attested, OpenError> {
+    let message = unverified.message()?;
+    if !key.verify(&message, &unverified.0.signature) {
         return Err(OpenError::BadSignature);
     }
-    let header = Header {
-        sender: &envelope.sender,
-        stream: &envelope.stream_id,
-        sequence: envelope.sequence,
-        time_ms: i64::try_from(envelope.time_ms).unwrap_or(i64::MAX),
-    };
-    inbound.accept(&header, now_ms)?;
-    let body = B::decode(envelope.body)?;
-    if body.kind() != envelope.kind {
-        return Err(
-            Malformed(format!("it is labelled '{}' and holds '{}'", envelope.kind, body.kind())).into()
-        );
+    Ok(Attested(unverified.0))
+}
+
+/// Checks many signatures at once, which takes about a third of the time that one after the other would.
+///
+/// When all are good, so is each; when not, each is checked alone, so that one bad envelope spoils no other.
+pub fn verify_all(envelopes: Vec<(Unverified, PublicKey)>) -> Vec<Result<Attested, OpenError>> {
+    let messages: Vec<_> = envelopes.iter().map(|(envelope, _)| envelope.message().ok()).collect();
+    let mut claims = Vec::with_capacity(envelopes.len());
+    for ((envelope, key), message) in envelopes.iter().zip(&messages) {
+        if let Some(message) = message {
+            claims.push((message.as_slice(), envelope.0.signature.as_ref(), key));
+        }
     }
-    Ok(Verified { kind: body.kind(), sequence: envelope.sequence, body })
+    if claims.len() == envelopes.len() && claims.len() > 1 && keys::verify_batch(&claims) {
+        return envelopes.into_iter().map(|(envelope, _)| Ok(Attested(envelope.0))).collect();
+    }
+    envelopes.into_iter().map(|(envelope, key)| verify(envelope, &key)).collect()
+}
+
+impl Attested {
+    /// Checks the place in the stream, then reads the body.
+    pub fn open<B: Body>(self, inbound: &mut Inbound, now_ms: i64) -> Result<Verified<B>, OpenError> {
+        let envelope = self.0;
+        let header = Header {
+            sender: &envelope.sender,
+            stream: &envelope.stream_id,
+            sequence: envelope.sequence,
+            time_ms: i64::try_from(envelope.time_ms).unwrap_or(i64::MAX),
+        };
+        inbound.accept(&header, now_ms)?;
+        let vouched = match envelope.order_digest.as_ref() {
+            [] => None,
+            digest => Some(digest.try_into().map_err(|_| Malformed("a digest has 32 bytes".to_owned()))?),
+        };
+        let body = B::decode(envelope.body)?;
+        if body.kind() != envelope.kind {
+            return Err(
+                Malformed(format!("it is labelled '{}' and holds '{}'", envelope.kind, body.kind())).into()
+            );
+        }
+        Ok(Verified { kind: body.kind(), sequence: envelope.sequence, vouched, body })
+    }
+}
+
+/// What is signed: the envelope's bytes; or, where an order is vouched for beside it, the digests of both.
+fn message_of(envelope: &proto::Envelope) -> Vec<u8> {
+    let bytes = signed_bytes(envelope);
+    if envelope.order_digest.is_empty() {
+        return bytes;
+    }
+    [SEAL, Sha256::digest(bytes).as_slice(), &envelope.order_digest].concat()
 }
 
 /// The bytes under the signature. Each part has its length in front, so that no two envelopes share them.
@@ -185,6 +237,18 @@ impl Unverified {
     }
     pub(crate) fn from_proto(envelope: proto::Envelope) -> Self {
         Self(envelope)
+    }
+    /// What its signature must be over.
+    fn message(&self) -> Result<Vec<u8>, OpenError> {
+        let envelope = &self.0;
+        if envelope.body.len() > MAX_BODY {
+            return Err(OpenError::TooLarge);
+        }
+        let names = [&envelope.kind, &envelope.sender, &envelope.stream_id];
+        if names.iter().any(|name| name.len() > MAX_NAME) || !matches!(envelope.order_digest.len(), 0 | 32) {
+            return Err(OpenError::BadSignature);
+        }
+        Ok(message_of(envelope))
     }
     /// Who claims to have sent it: tells which key to check it with.
     pub fn sender(&self) -> &str {

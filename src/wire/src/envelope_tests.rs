@@ -1,9 +1,19 @@
 //! One test for each rule of the envelope: take the check out, and its test fails.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::time::Duration;
+
+use aegis_core::{
+    NodeId, TenantId,
+    fleet::{CommandId, RunId},
+};
 
 use super::*;
-use crate::edge::{Command, Event};
+use crate::{
+    edge::{Command, Event, Order, SignedOrder},
+    token::Role,
+};
 
 const NOW: i64 = 1_790_000_000_000;
 const ROUTE: Route<'_> = Route { sender: "n-0123456789abcdef0123", stream: "s-1" };
@@ -43,7 +53,10 @@ fn what_was_sealed_opens_in_order() {
     let mut inbound = inbound();
     for (index, envelope) in (1..).zip(sealed(3)) {
         let verified = open_at(envelope, &mut inbound, NOW).unwrap();
-        assert_eq!(verified, Verified { kind: "heartbeat", sequence: index, body: heartbeat() });
+        assert_eq!(
+            verified,
+            Verified { kind: "heartbeat", sequence: index, vouched: None, body: heartbeat() }
+        );
     }
 }
 
@@ -203,8 +216,98 @@ fn the_signed_bytes_are_laid_out_as_the_proto_file_says() {
         time_ms: 2,
         body: Bytes::from_static(b"xyz"),
         signature: Bytes::new(),
+        order_digest: Bytes::new(),
     };
     let expected: &[u8] = b"\0\0\0\x11aegis-envelope-v1\0\0\0\x03ack\0\0\0\x01n\0\0\0\x02st\
         \0\0\0\x08\0\0\0\0\0\0\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x02\0\0\0\x03xyz";
     assert_eq!(signed_bytes(&envelope), expected);
+}
+
+fn order(subject: &str) -> SignedOrder {
+    let node = NodeId::of_public_key(&[3; 32]);
+    Order {
+        command: CommandId::of(&RunId::at(1, [0; 4]), 0),
+        node,
+        tenant: TenantId::new("default").unwrap(),
+        subject: subject.to_owned(),
+        role: Role::Operator,
+        security_context: "default".to_owned(),
+        tool: "host.facts".to_owned(),
+        arguments_sha256: Order::digest_of(b"{}"),
+        expires_at_ms: NOW + 60_000,
+        deadline: Duration::from_millis(1_500),
+    }
+    .to_signed()
+}
+
+fn invoke(order: SignedOrder) -> Command {
+    Command::InvokeTool { order, arguments: Bytes::from_static(b"{}"), window: 4096 }
+}
+
+fn open_command(envelope: proto::Envelope) -> Result<Verified<Command>, OpenError> {
+    open(Unverified(envelope), &key().public(), &mut inbound(), NOW)
+}
+
+fn sealed_order() -> proto::Envelope {
+    seal(&key(), ROUTE, &mut Outbound::default(), NOW, &invoke(order("ann"))).unwrap().into_proto()
+}
+
+#[test]
+fn one_signature_vouches_for_the_envelope_and_its_order() {
+    let verified = open_command(sealed_order()).unwrap();
+    assert_eq!(verified.vouched, Some(order("ann").digest()));
+    let Command::InvokeTool { order: carried, .. } = verified.body else { panic!("{:?}", verified.body) };
+    assert_eq!(carried.read().unwrap().subject, "ann");
+    assert!(carried.read().unwrap().is_for(b"{}") && !carried.read().unwrap().is_for(b"{ }"));
+}
+
+#[test]
+fn an_orders_digest_is_under_the_signature() {
+    let alterations: [fn(&mut proto::Envelope); 4] = [
+        |envelope| envelope.order_digest = Bytes::copy_from_slice(&order("eve").digest()),
+        |envelope| envelope.order_digest = Bytes::new(),
+        |envelope| envelope.order_digest = Bytes::from_static(&[0; 31]),
+        |envelope| envelope.body = invoke(order("eve")).encode(),
+    ];
+    for alter in alterations {
+        let mut envelope = sealed_order();
+        alter(&mut envelope);
+        assert_eq!(open_command(envelope).unwrap_err(), OpenError::BadSignature);
+    }
+    // None can be put beside an envelope that has none.
+    let added = altered(|envelope| envelope.order_digest = Bytes::from_static(&[0; 32]));
+    assert_eq!(added, Err(OpenError::BadSignature));
+}
+
+#[test]
+fn an_order_that_isnt_the_vouched_one_is_seen_by_who_obeys_it() {
+    // Whoever signs envelopes, but no orders, can only put another's digest beside an order of its own.
+    let mut envelope = sealed_order();
+    envelope.body = invoke(order("eve")).encode();
+    envelope.signature = Bytes::copy_from_slice(&key().sign(&message_of(&envelope)));
+    let verified = open_command(envelope).unwrap();
+    let Command::InvokeTool { order: carried, .. } = verified.body else { panic!("{:?}", verified.body) };
+    assert_ne!(verified.vouched, Some(carried.digest()));
+}
+
+#[test]
+fn of_many_envelopes_at_once_a_bad_one_spoils_no_other() {
+    let keys: Vec<_> = (1..=9).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
+    let many = |broken: Option<usize>| -> Vec<_> {
+        let each = keys.iter().enumerate().map(|(index, key)| {
+            let mut envelope =
+                seal(key, ROUTE, &mut Outbound::default(), NOW, &heartbeat()).unwrap().into_proto();
+            if broken == Some(index) {
+                envelope.time_ms += 1;
+            }
+            (Unverified(envelope), key.public())
+        });
+        verify_all(each.collect()).into_iter().map(|result| result.is_ok()).collect()
+    };
+    assert_eq!(many(None), [true; 9]);
+    for broken in 0..9 {
+        let good: Vec<_> = (0..9).map(|index| index != broken).collect();
+        assert_eq!(many(Some(broken)), good);
+    }
+    assert_eq!(verify_all(vec![]), vec![]);
 }

@@ -29,6 +29,8 @@ pub enum Code {
     Conflict,
     /// Too many requests, or a message too large.
     Exhausted,
+    /// Fewer targets than were asked for; nothing was begun.
+    TooFew,
     /// A defect, or a disk that is full.
     Internal,
     /// The server's certificate isn't from the pinned CA, or isn't for this name. Only ever said by a client.
@@ -42,6 +44,7 @@ impl Code {
             Self::Unauthenticated | Self::PermissionDenied | Self::UntrustedServer => ExitCode::Unauthorized,
             Self::NotFound => ExitCode::Unavailable,
             Self::Invalid => ExitCode::Invalid,
+            Self::TooFew => ExitCode::RequireMin,
             Self::Unavailable | Self::Conflict | Self::Exhausted | Self::Internal => ExitCode::Generic,
         }
     }
@@ -127,6 +130,7 @@ impl From<ApiError> for Status {
             Code::Invalid => tonic::Code::InvalidArgument,
             Code::Conflict => tonic::Code::Aborted,
             Code::Exhausted => tonic::Code::ResourceExhausted,
+            Code::TooFew => tonic::Code::FailedPrecondition,
             Code::Internal | Code::UntrustedServer => tonic::Code::Internal,
         };
         let mut status = Status::new(code, error.message);
@@ -155,9 +159,8 @@ impl From<Status> for ApiError {
             tonic::Code::Unavailable | tonic::Code::Cancelled | tonic::Code::DeadlineExceeded => {
                 Code::Unavailable
             }
-            tonic::Code::InvalidArgument | tonic::Code::FailedPrecondition | tonic::Code::OutOfRange => {
-                Code::Invalid
-            }
+            tonic::Code::FailedPrecondition => Code::TooFew,
+            tonic::Code::InvalidArgument | tonic::Code::OutOfRange => Code::Invalid,
             tonic::Code::Aborted | tonic::Code::AlreadyExists => Code::Conflict,
             tonic::Code::ResourceExhausted => Code::Exhausted,
             _ => Code::Internal,
@@ -209,6 +212,7 @@ mod tests {
             Code::Invalid,
             Code::Conflict,
             Code::Exhausted,
+            Code::TooFew,
             Code::Internal,
         ] {
             let error = ApiError::new(code, "tag 'é' is no tag").hint("run 'aegis edge ls' — then retry\n");
@@ -235,6 +239,7 @@ mod tests {
             (Code::UntrustedServer, ExitCode::Unauthorized),
             (Code::NotFound, ExitCode::Unavailable),
             (Code::Invalid, ExitCode::Invalid),
+            (Code::TooFew, ExitCode::RequireMin),
             (Code::Unavailable, ExitCode::Generic),
             (Code::Conflict, ExitCode::Generic),
             (Code::Exhausted, ExitCode::Generic),

@@ -1,11 +1,12 @@
 //! Ed25519 keys: the node's, and the controller's signing key.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use base64::{
     Engine, prelude::BASE64_STANDARD, prelude::BASE64_STANDARD_NO_PAD, prelude::BASE64_URL_SAFE_NO_PAD,
 };
-use ed25519_dalek::{Signature, Signer, pkcs8::EncodePrivateKey};
+use ed25519_dalek::{Signature, pkcs8::EncodePrivateKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -35,8 +36,15 @@ pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
 }
 
 /// A private key. On disk it is its 32-byte seed. Wiped from memory when dropped.
+///
+/// Signing and checking are aws-lc's, which rustls brings anyway: less than half the time of the portable
+/// implementation, which makes the keys and checks many signatures at once (docs/adr/0016-signatures.md).
 #[derive(Clone)]
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub struct SigningKey {
+    key: ed25519_dalek::SigningKey,
+    /// None where aws-lc wouldn't take the seed: then the portable implementation signs, with the same result.
+    signer: Option<Arc<Ed25519KeyPair>>,
+}
 
 impl SigningKey {
     /// A new key from the system's random numbers.
@@ -46,7 +54,8 @@ impl SigningKey {
     }
     /// The key of this seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+        let signer = Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Arc::new);
+        Self { key: ed25519_dalek::SigningKey::from_bytes(seed), signer }
     }
     /// The key of the seed in a key file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
@@ -55,19 +64,21 @@ impl SigningKey {
     }
     /// The seed, for the key file.
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        Zeroizing::new(self.key.to_bytes())
     }
     /// The public half.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.key.verifying_key())
     }
     /// Signs `message`.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+        let portable = || ed25519_dalek::Signer::sign(&self.key, message).to_bytes();
+        let quick = |signer: &Arc<Ed25519KeyPair>| signer.sign(message).as_ref().try_into().ok();
+        self.signer.as_ref().and_then(quick).unwrap_or_else(portable)
     }
     /// As PKCS#8, which is what the JWT library takes.
     pub(crate) fn pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
-        self.0.to_pkcs8_der().ok().map(|document| Zeroizing::new(document.as_bytes().to_vec()))
+        self.key.to_pkcs8_der().ok().map(|document| Zeroizing::new(document.as_bytes().to_vec()))
     }
 }
 
@@ -110,11 +121,23 @@ impl PublicKey {
         let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
         BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(jwk))
     }
-    /// Whether `signature` is this key's over exactly `message` (strict: no malleable encodings).
+    /// Whether `signature` is this key's over exactly `message`. No malleable encodings, and no weak key: those are
+    /// refused when the key is read.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature)
-            .is_ok_and(|signature| self.0.verify_strict(message, &signature).is_ok())
+        UnparsedPublicKey::new(&ED25519, self.as_bytes()).verify(message, signature).is_ok()
     }
+}
+
+/// Whether all signatures are good, each over its message by its key. Not which one isn't.
+///
+/// A random combination of them all is checked at once, so that forgeries can't make up for one another.
+pub fn verify_batch(claims: &[(&[u8], &[u8], &PublicKey)]) -> bool {
+    let signatures: Result<Vec<_>, _> =
+        claims.iter().map(|(_, signature, _)| Signature::from_slice(signature)).collect();
+    let Ok(signatures) = signatures else { return false };
+    let messages: Vec<_> = claims.iter().map(|(message, ..)| *message).collect();
+    let keys: Vec<_> = claims.iter().map(|(.., key)| key.0).collect();
+    ed25519_dalek::verify_batch(&messages, &signatures, &keys).is_ok()
 }
 
 impl fmt::Debug for PublicKey {
@@ -203,6 +226,38 @@ mod tests {
         assert!(!other.public().verify(b"order", &signature));
         assert!(!key.public().verify(b"order", &[0; 64]));
         assert!(!key.public().verify(b"order", &[]));
+    }
+
+    #[test]
+    fn both_implementations_sign_alike() {
+        let key = SigningKey::from_seed(&[5; 32]);
+        let portable = SigningKey { signer: None, ..key.clone() };
+        assert!(key.signer.is_some());
+        assert_eq!(key.sign(b"order"), portable.sign(b"order"));
+    }
+
+    #[test]
+    fn a_batch_is_good_when_every_signature_is() {
+        let keys: Vec<_> = (1..=20).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
+        let publics: Vec<_> = keys.iter().map(SigningKey::public).collect();
+        let messages: Vec<_> = (0..20_u8).map(|number| vec![number; usize::from(number)]).collect();
+        let signatures: Vec<_> = keys.iter().zip(&messages).map(|(key, message)| key.sign(message)).collect();
+        let claims = |signatures: &[[u8; 64]]| {
+            let rows = messages.iter().zip(signatures).zip(&publics);
+            let rows: Vec<_> = rows.map(|((m, s), k)| (m.clone(), *s, k.clone())).collect();
+            verify_batch(&rows.iter().map(|(m, s, k)| (m.as_slice(), s.as_slice(), k)).collect::<Vec<_>>())
+        };
+        assert!(claims(&signatures));
+        for wrong in 0..20 {
+            let mut altered = signatures.clone();
+            altered[wrong][3] ^= 1;
+            assert!(!claims(&altered), "{wrong}");
+            let mut swapped = signatures.clone();
+            swapped.swap(wrong, (wrong + 1) % 20);
+            assert!(!claims(&swapped), "{wrong}");
+        }
+        assert!(!verify_batch(&[(b"x".as_slice(), &[0; 64], &publics[0])]));
+        assert!(!verify_batch(&[(b"x".as_slice(), &[], &publics[0])]));
     }
 
     #[test]

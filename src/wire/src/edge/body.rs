@@ -1,9 +1,13 @@
 //! Events and commands as the bytes in an envelope.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use aegis_core::fleet::CommandId;
+use aegis_kinds::{SecurityContextSpec, tool::ToolDescriptor};
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Capabilities, Command, Event};
+use super::{Capabilities, Command, Event, OUTPUT_CHUNK, SignedOrder};
 use crate::{
     envelope::{Body, Malformed},
     proto::{self, command_body, event_body},
@@ -11,22 +15,74 @@ use crate::{
 
 impl From<Capabilities> for proto::Capabilities {
     fn from(have: Capabilities) -> Self {
-        let Capabilities { hostname, os, arch, local_tools, labels, version } = have;
-        Self { hostname, os, arch, local_tools, labels, version }
+        let Capabilities { hostname, os, arch, local_tools, labels, version, tools } = have;
+        let tools = tools.into_iter().map(descriptor_to_proto).collect();
+        Self { hostname, os, arch, local_tools, labels, version, tools }
     }
 }
 
-impl From<proto::Capabilities> for Capabilities {
-    fn from(have: proto::Capabilities) -> Self {
-        let proto::Capabilities { hostname, os, arch, local_tools, labels, version } = have;
-        Self { hostname, os, arch, local_tools, labels, version }
+impl TryFrom<proto::Capabilities> for Capabilities {
+    type Error = Malformed;
+    fn try_from(have: proto::Capabilities) -> Result<Self, Malformed> {
+        let proto::Capabilities { hostname, os, arch, local_tools, labels, version, tools } = have;
+        let tools = tools.into_iter().map(descriptor_from_proto).collect::<Result<_, _>>()?;
+        Ok(Self { hostname, os, arch, local_tools, labels, version, tools })
     }
+}
+
+fn descriptor_to_proto(tool: ToolDescriptor) -> proto::ToolDescriptor {
+    proto::ToolDescriptor {
+        name: tool.name,
+        summary: tool.summary,
+        class: tool.class.to_string(),
+        fleet_capable: tool.fleet_capable,
+        timeout_ms: tool.timeout.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        parameters: tool.parameters.to_string().into(),
+    }
+}
+
+fn descriptor_from_proto(tool: proto::ToolDescriptor) -> Result<ToolDescriptor, Malformed> {
+    let wrong = |error: &dyn std::fmt::Display| Malformed(format!("the tool '{}': {error}", tool.name));
+    Ok(ToolDescriptor {
+        class: tool.class.parse().map_err(|error| wrong(&error))?,
+        parameters: serde_json::from_slice(&tool.parameters).map_err(|error| wrong(&error))?,
+        timeout: (tool.timeout_ms > 0).then(|| Duration::from_millis(tool.timeout_ms)),
+        summary: tool.summary,
+        fleet_capable: tool.fleet_capable,
+        name: tool.name,
+    })
+}
+
+fn contexts_from_proto(
+    contexts: Vec<proto::SecurityContext>,
+) -> Result<BTreeMap<String, SecurityContextSpec>, Malformed> {
+    let context = |context: proto::SecurityContext| {
+        let spec = serde_json::from_slice(&context.spec)
+            .map_err(|error| Malformed(format!("the security context '{}': {error}", context.name)))?;
+        Ok((context.name, spec))
+    };
+    contexts.into_iter().map(context).collect()
+}
+
+fn contexts_to_proto(contexts: BTreeMap<String, SecurityContextSpec>) -> Vec<proto::SecurityContext> {
+    let context = |(name, spec): (String, SecurityContextSpec)| proto::SecurityContext {
+        name,
+        // Lists, texts and numbers always have a JSON form.
+        spec: serde_json::to_vec(&spec).unwrap_or_default().into(),
+    };
+    contexts.into_iter().map(context).collect()
+}
+
+fn command_id(text: &str) -> Result<CommandId, Malformed> {
+    text.parse().map_err(|error: aegis_core::id::InvalidName| Malformed(error.to_string()))
 }
 
 impl Body for Event {
     fn kind(&self) -> &'static str {
         match self {
             Self::Hello { .. } => "hello",
+            Self::CommandResult(_) => "command_result",
+            Self::CommandProgress { .. } => "command_progress",
             Self::Heartbeat { .. } => "heartbeat",
             Self::CapabilityUpdate(_) => "capability_update",
             Self::Ack { .. } => "ack",
@@ -38,6 +94,14 @@ impl Body for Event {
         let event = match self.clone() {
             Self::Hello { node_token, capabilities } => {
                 event_body::Event::Hello(proto::Hello { node_token, capabilities: Some(capabilities.into()) })
+            }
+            Self::CommandResult(result) => event_body::Event::CommandResult(result.into()),
+            Self::CommandProgress { command, stderr, data } => {
+                event_body::Event::CommandProgress(proto::CommandProgress {
+                    command_id: command.into(),
+                    stderr,
+                    data,
+                })
             }
             Self::Heartbeat { draining, in_flight } => {
                 event_body::Event::Heartbeat(proto::Heartbeat { draining, in_flight })
@@ -58,13 +122,24 @@ impl Body for Event {
         Ok(match body.event.ok_or_else(|| Malformed("an event of an unknown kind".to_owned()))? {
             event_body::Event::Hello(hello) => Self::Hello {
                 node_token: hello.node_token,
-                capabilities: hello.capabilities.unwrap_or_default().into(),
+                capabilities: hello.capabilities.unwrap_or_default().try_into()?,
             },
             event_body::Event::Heartbeat(beat) => {
                 Self::Heartbeat { draining: beat.draining, in_flight: beat.in_flight }
             }
             event_body::Event::CapabilityUpdate(update) => {
-                Self::CapabilityUpdate(update.capabilities.unwrap_or_default().into())
+                Self::CapabilityUpdate(update.capabilities.unwrap_or_default().try_into()?)
+            }
+            event_body::Event::CommandResult(result) => Self::CommandResult(result.try_into()?),
+            event_body::Event::CommandProgress(progress) => {
+                if progress.data.len() > OUTPUT_CHUNK {
+                    return Err(Malformed("a piece of output has at most 32 KiB".to_owned()));
+                }
+                Self::CommandProgress {
+                    command: command_id(&progress.command_id)?,
+                    stderr: progress.stderr,
+                    data: progress.data,
+                }
             }
             event_body::Event::Ack(ack) => Self::Ack { sequence: ack.sequence },
             event_body::Event::TokenRequest(proto::TokenRequest {}) => Self::TokenRequest,
@@ -73,6 +148,13 @@ impl Body for Event {
 }
 
 impl Body for Command {
+    fn order_digest(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::InvokeTool { order, .. } => Some(order.digest()),
+            _ => None,
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Welcome { .. } => "welcome",
@@ -80,6 +162,10 @@ impl Body for Command {
             Self::Shutdown { .. } => "shutdown",
             Self::NodeToken { .. } => "node_token",
             Self::HeartbeatAck => "heartbeat_ack",
+            Self::InvokeTool { .. } => "invoke_tool",
+            Self::Cancel { .. } => "cancel",
+            Self::PushConfig { .. } => "push_config",
+            Self::OutputCredit { .. } => "output_credit",
         }
     }
 
@@ -92,6 +178,21 @@ impl Body for Command {
             Self::Shutdown { reason } => command_body::Command::Shutdown(proto::Shutdown { reason }),
             Self::NodeToken { token } => command_body::Command::NodeToken(proto::NodeToken { token }),
             Self::HeartbeatAck => command_body::Command::HeartbeatAck(proto::HeartbeatAck {}),
+            Self::InvokeTool { order, arguments, window } => {
+                let order = order.into_bytes();
+                command_body::Command::InvokeTool(proto::InvokeTool { order, arguments, window })
+            }
+            Self::Cancel { command } => {
+                command_body::Command::Cancel(proto::Cancel { command_id: command.into() })
+            }
+            Self::PushConfig { revision, contexts } => {
+                let contexts = contexts_to_proto(contexts);
+                command_body::Command::PushConfig(proto::PushConfig { revision, contexts })
+            }
+            Self::OutputCredit { command, bytes } => {
+                let command_id = command.into();
+                command_body::Command::OutputCredit(proto::OutputCredit { command_id, bytes })
+            }
         };
         proto::CommandBody { command: Some(command) }.encode_to_vec().into()
     }
@@ -106,6 +207,20 @@ impl Body for Command {
             command_body::Command::Shutdown(shutdown) => Self::Shutdown { reason: shutdown.reason },
             command_body::Command::NodeToken(token) => Self::NodeToken { token: token.token },
             command_body::Command::HeartbeatAck(proto::HeartbeatAck {}) => Self::HeartbeatAck,
+            command_body::Command::InvokeTool(invoke) => Self::InvokeTool {
+                order: SignedOrder::from_bytes(invoke.order),
+                arguments: invoke.arguments,
+                window: invoke.window,
+            },
+            command_body::Command::Cancel(cancel) => {
+                Self::Cancel { command: command_id(&cancel.command_id)? }
+            }
+            command_body::Command::PushConfig(push) => {
+                Self::PushConfig { revision: push.revision, contexts: contexts_from_proto(push.contexts)? }
+            }
+            command_body::Command::OutputCredit(credit) => {
+                Self::OutputCredit { command: command_id(&credit.command_id)?, bytes: credit.bytes }
+            }
         })
     }
 }
@@ -114,8 +229,19 @@ impl Body for Command {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use aegis_core::fleet::{RunId, TargetOutcome};
+
+    use super::super::{CommandResult, Refusal};
 
     fn capabilities() -> Capabilities {
+        let tool = ToolDescriptor {
+            name: "app.reload".into(),
+            summary: "reload the app".into(),
+            class: "state-mutating".parse().unwrap(),
+            fleet_capable: true,
+            timeout: Some(Duration::from_secs(5)),
+            parameters: serde_json::json!({ "type": "object" }),
+        };
         Capabilities {
             hostname: "web-1".into(),
             os: "linux".into(),
@@ -123,6 +249,27 @@ mod tests {
             local_tools: vec!["docker".into(), "git".into()],
             labels: [("region".to_owned(), "eu".to_owned())].into(),
             version: "0.1.0".into(),
+            tools: vec![tool],
+        }
+    }
+
+    fn command() -> CommandId {
+        CommandId::of(&RunId::at(1, [2; 4]), 3)
+    }
+
+    fn result() -> CommandResult {
+        CommandResult {
+            command: command(),
+            outcome: TargetOutcome::Error,
+            exit_code: Some(-7),
+            error: "no".into(),
+            refusal: Some(Refusal::Rate),
+            stdout: Bytes::from_static(b"a\0"),
+            stderr: Bytes::from_static(b"\xff"),
+            stdout_bytes: 2,
+            stderr_bytes: 1 << 40,
+            data: Bytes::from_static(b"{}"),
+            duration: Duration::from_millis(7),
         }
     }
 
@@ -134,6 +281,8 @@ mod tests {
             Event::CapabilityUpdate(capabilities()),
             Event::Ack { sequence: 7 },
             Event::TokenRequest,
+            Event::CommandResult(result()),
+            Event::CommandProgress { command: command(), stderr: true, data: Bytes::from_static(b"\xff\0") },
         ] {
             assert_eq!(Event::decode(event.encode()).unwrap(), event);
         }
@@ -141,20 +290,53 @@ mod tests {
 
     #[test]
     fn every_command_is_read_back() {
+        let spec: SecurityContextSpec =
+            serde_json::from_str(r#"{"capabilities":[{"tools":["fs.*"]}]}"#).unwrap();
         for command in [
             Command::Welcome { name: "web-1".into(), tags: vec!["prod".into()], drain: true },
             Command::Drain { enabled: false },
             Command::Shutdown { reason: "bye".into() },
             Command::NodeToken { token: "t".into() },
             Command::HeartbeatAck,
+            Command::InvokeTool {
+                order: SignedOrder::from_bytes(Bytes::from_static(b"order")),
+                arguments: Bytes::from_static(b"{}"),
+                window: 9,
+            },
+            Command::Cancel { command: command() },
+            Command::PushConfig { revision: 4, contexts: [("ops".to_owned(), spec)].into() },
+            Command::OutputCredit { command: command(), bytes: 5 },
         ] {
             assert_eq!(Command::decode(command.encode()).unwrap(), command);
         }
     }
 
     #[test]
+    fn a_host_says_nothing_that_only_the_controller_can_know() {
+        for outcome in [TargetOutcome::NotStarted, TargetOutcome::Disconnected] {
+            let event = Event::CommandResult(CommandResult { outcome, ..result() });
+            assert!(Event::decode(event.encode()).is_err(), "{outcome}");
+        }
+    }
+
+    #[test]
+    fn output_and_results_have_bounds() {
+        let long = Bytes::from(vec![b'x'; OUTPUT_CHUNK + 1]);
+        let chunk = Event::CommandProgress { command: command(), stderr: false, data: long };
+        assert!(Event::decode(chunk.encode()).is_err());
+        let long = Bytes::from(vec![b'x'; super::super::OUTPUT_TAIL + 1]);
+        for result in [
+            CommandResult { stdout: long.clone(), ..result() },
+            CommandResult { stderr: long.clone(), ..result() },
+            CommandResult { data: long.clone(), ..result() },
+        ] {
+            assert!(Event::decode(Event::CommandResult(result).encode()).is_err());
+        }
+    }
+
+    #[test]
     fn an_empty_or_unknown_body_is_malformed() {
         assert!(Event::decode(Bytes::new()).is_err());
-        assert!(Command::decode(Bytes::from_static(&[0x12, 0x00])).is_err());
+        assert!(Command::decode(Bytes::from_static(&[0x7a, 0x00])).is_err());
     }
 }

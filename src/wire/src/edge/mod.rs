@@ -2,18 +2,23 @@
 
 mod body;
 mod client;
+mod order;
 mod service;
 
 use std::collections::BTreeMap;
 
+use aegis_core::fleet::CommandId;
+use aegis_kinds::{SecurityContextSpec, tool::ToolDescriptor};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use client::{CommandStream, EdgeClient};
+pub use order::{CommandResult, OUTPUT_CHUNK, OUTPUT_TAIL, Order, Refusal, SignedOrder};
 pub(crate) use service::EdgeAdapter;
 pub use service::{EdgeService, EventStream};
 
 /// What a host says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Capabilities {
     /// Its host name.
@@ -28,6 +33,9 @@ pub struct Capabilities {
     pub labels: BTreeMap<String, String>,
     /// The daemon's version.
     pub version: String,
+    /// The tools that its owner declared; what is built in isn't said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolDescriptor>,
 }
 
 /// Daemon to controller.
@@ -39,6 +47,17 @@ pub enum Event {
         node_token: String,
         /// What the host is.
         capabilities: Capabilities,
+    },
+    /// How a command ended, once.
+    CommandResult(CommandResult),
+    /// A piece of a command's output, while it runs.
+    CommandProgress {
+        /// Which command.
+        command: CommandId,
+        /// Messages, or else what it prints.
+        stderr: bool,
+        /// Any bytes, at most [`OUTPUT_CHUNK`].
+        data: Bytes,
     },
     /// Still here.
     Heartbeat {
@@ -87,4 +106,32 @@ pub enum Command {
     },
     /// The answer to a heartbeat.
     HeartbeatAck,
+    /// Run a tool.
+    InvokeTool {
+        /// Who wants what; signed on its own.
+        order: SignedOrder,
+        /// JSON, an object. The order has its digest.
+        arguments: Bytes,
+        /// How many bytes of output may be sent before the first credit.
+        window: u32,
+    },
+    /// End a command, with everything that it began.
+    Cancel {
+        /// Which.
+        command: CommandId,
+    },
+    /// All security contexts of the tenant, in force before the next tool is run.
+    PushConfig {
+        /// Rises with every change.
+        revision: u64,
+        /// By name.
+        contexts: BTreeMap<String, SecurityContextSpec>,
+    },
+    /// So many more bytes of a command's output may be sent.
+    OutputCredit {
+        /// Which command.
+        command: CommandId,
+        /// How many.
+        bytes: u32,
+    },
 }

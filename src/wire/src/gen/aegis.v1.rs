@@ -55,6 +55,34 @@ pub struct ChallengeResponse {
     #[prost(string, tag = "5")]
     pub name: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateRequest {
+    #[prost(string, tag = "1")]
+    pub node_id: ::prost::alloc::string::String,
+    /// the node's last one, at most 90 days after its end
+    #[prost(string, tag = "2")]
+    pub node_token: ::prost::alloc::string::String,
+    /// Ed25519, 32 bytes; the node's own: only the token is new
+    #[prost(bytes = "bytes", tag = "3")]
+    pub new_public_key: ::prost::bytes::Bytes,
+    /// from Attest with new_public_key
+    #[prost(bytes = "bytes", tag = "4")]
+    pub nonce: ::prost::bytes::Bytes,
+    /// By the new key over SHA-256("aegis-edge-rotate" || node id || new public key || nonce).
+    #[prost(bytes = "bytes", tag = "5")]
+    pub new_signature: ::prost::bytes::Bytes,
+    /// By the old key over, each length-prefixed (u32, big endian): "aegis-edge-rotate-request", node id, node token, new
+    /// public key, nonce, new_signature.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub old_signature: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateResponse {
+    #[prost(string, tag = "1")]
+    pub node_token: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub server_key: ::core::option::Option<ServerKey>,
+}
 /// The controller's signing key, which the daemon pins.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServerKey {
@@ -85,6 +113,28 @@ pub struct Capabilities {
     /// of the daemon
     #[prost(string, tag = "6")]
     pub version: ::prost::alloc::string::String,
+    /// those that the host's owner declared; what is built in isn't said
+    #[prost(message, repeated, tag = "7")]
+    pub tools: ::prost::alloc::vec::Vec<ToolDescriptor>,
+}
+/// A tool that a host's owner declared.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ToolDescriptor {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub summary: ::prost::alloc::string::String,
+    /// read-only, state-mutating
+    #[prost(string, tag = "3")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub fleet_capable: bool,
+    /// 0: none of its own
+    #[prost(uint64, tag = "5")]
+    pub timeout_ms: u64,
+    /// a JSON Schema of an object
+    #[prost(bytes = "bytes", tag = "6")]
+    pub parameters: ::prost::bytes::Bytes,
 }
 /// The outer envelope, in both directions alike. The signature covers, each length-prefixed (u32, big endian):
 /// "aegis-envelope-v1", kind, sender, stream_id, sequence (u64 be), time_ms (u64 be), body.
@@ -108,9 +158,13 @@ pub struct Envelope {
     /// EventBody or CommandBody
     #[prost(bytes = "bytes", tag = "6")]
     pub body: ::prost::bytes::Bytes,
-    /// Ed25519, 64 bytes
+    /// Ed25519, 64 bytes. Over the bytes above; with an order beside it over "aegis-seal-v1" || SHA-256(the bytes above) ||
+    /// order_digest, so that one signature vouches for both, and each can be checked without the other's text.
     #[prost(bytes = "bytes", tag = "7")]
     pub signature: ::prost::bytes::Bytes,
+    /// SHA-256 over "aegis-order-v1" || the order of an InvokeTool; empty in every other envelope.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub order_digest: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EdgeEvent {
@@ -125,7 +179,7 @@ pub struct EdgeCommand {
 /// Daemon → controller.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EventBody {
-    #[prost(oneof = "event_body::Event", tags = "1, 2, 5, 6, 7")]
+    #[prost(oneof = "event_body::Event", tags = "1, 2, 5, 3, 4, 6, 7")]
     pub event: ::core::option::Option<event_body::Event>,
 }
 /// Nested message and enum types in `EventBody`.
@@ -138,6 +192,10 @@ pub mod event_body {
         Heartbeat(super::Heartbeat),
         #[prost(message, tag = "5")]
         CapabilityUpdate(super::CapabilityUpdate),
+        #[prost(message, tag = "3")]
+        CommandResult(super::CommandResult),
+        #[prost(message, tag = "4")]
+        CommandProgress(super::CommandProgress),
         #[prost(message, tag = "6")]
         Ack(super::Ack),
         #[prost(message, tag = "7")]
@@ -172,18 +230,68 @@ pub struct Ack {
 /// Asks for a new node token before the old one ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TokenRequest {}
-/// Controller → daemon.
+/// How a command ended, once a command.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandResult {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    /// ok, error, timed_out, cancelled
+    #[prost(string, tag = "2")]
+    pub outcome: ::prost::alloc::string::String,
+    /// of the program, where one ran and ended by itself
+    #[prost(int32, optional, tag = "3")]
+    pub exit_code: ::core::option::Option<i32>,
+    /// what went wrong, with the way out; empty when nothing did
+    #[prost(string, tag = "4")]
+    pub error: ::prost::alloc::string::String,
+    /// the rule that refused it before it began (see Refusal); empty: it began
+    #[prost(string, tag = "5")]
+    pub refusal: ::prost::alloc::string::String,
+    /// the last 1 MiB
+    #[prost(bytes = "bytes", tag = "6")]
+    pub stdout: ::prost::bytes::Bytes,
+    /// the last 1 MiB
+    #[prost(bytes = "bytes", tag = "7")]
+    pub stderr: ::prost::bytes::Bytes,
+    /// all that there was
+    #[prost(uint64, tag = "8")]
+    pub stdout_bytes: u64,
+    #[prost(uint64, tag = "9")]
+    pub stderr_bytes: u64,
+    /// the result for programs, as JSON; empty: none
+    #[prost(bytes = "bytes", tag = "10")]
+    pub data: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "11")]
+    pub duration_ms: u64,
+}
+/// A piece of output, while the command runs. At most the window and the credit given since are sent and not yet answered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandProgress {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    /// else stdout
+    #[prost(bool, tag = "2")]
+    pub stderr: bool,
+    /// any bytes, at most 32 KiB
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
+}
+/// Controller → daemon.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommandBody {
-    #[prost(oneof = "command_body::Command", tags = "1, 4, 5, 6, 7")]
+    #[prost(oneof = "command_body::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub command: ::core::option::Option<command_body::Command>,
 }
 /// Nested message and enum types in `CommandBody`.
 pub mod command_body {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Command {
         #[prost(message, tag = "1")]
         Welcome(super::Welcome),
+        #[prost(message, tag = "2")]
+        InvokeTool(super::InvokeTool),
+        #[prost(message, tag = "3")]
+        Cancel(super::Cancel),
         #[prost(message, tag = "4")]
         Drain(super::Drain),
         #[prost(message, tag = "5")]
@@ -192,7 +300,82 @@ pub mod command_body {
         NodeToken(super::NodeToken),
         #[prost(message, tag = "7")]
         HeartbeatAck(super::HeartbeatAck),
+        #[prost(message, tag = "8")]
+        PushConfig(super::PushConfig),
+        #[prost(message, tag = "9")]
+        OutputCredit(super::OutputCredit),
     }
+}
+/// Run a tool. The order is signed on its own: see Envelope.order_digest.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InvokeTool {
+    /// an Order
+    #[prost(bytes = "bytes", tag = "1")]
+    pub order: ::prost::bytes::Bytes,
+    /// JSON, an object; the order has its digest
+    #[prost(bytes = "bytes", tag = "2")]
+    pub arguments: ::prost::bytes::Bytes,
+    /// bytes of output that may be sent before the first credit
+    #[prost(uint32, tag = "3")]
+    pub window: u32,
+}
+/// Who wants what, by the controller's signing key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Order {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub node_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub subject: ::prost::alloc::string::String,
+    /// viewer, operator, admin
+    #[prost(string, tag = "5")]
+    pub role: ::prost::alloc::string::String,
+    /// the name of a SecurityContext
+    #[prost(string, tag = "6")]
+    pub security_context: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub tool: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "8")]
+    pub arguments_sha256: ::prost::bytes::Bytes,
+    /// since the Unix epoch: not begun after this
+    #[prost(uint64, tag = "9")]
+    pub expires_at_ms: u64,
+    /// how long it may take
+    #[prost(uint64, tag = "10")]
+    pub deadline_ms: u64,
+}
+/// End a command: its whole process group, SIGTERM, after 5 s SIGKILL. The result says cancelled.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cancel {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+}
+/// The tenant's security contexts, all of them. In force before the next InvokeTool; Ack is the answer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PushConfig {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub contexts: ::prost::alloc::vec::Vec<SecurityContext>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecurityContext {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// JSON
+    #[prost(bytes = "bytes", tag = "2")]
+    pub spec: ::prost::bytes::Bytes,
+}
+/// So many more bytes of a command's output may be sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutputCredit {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub bytes: u32,
 }
 /// The answer to Hello: the stream is live.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -351,6 +534,29 @@ pub mod enrollment_client {
                 .insert(GrpcMethod::new("aegis.v1.Enrollment", "Challenge"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives a node another key, or with the same key another token. The nonce comes from Attest with the new key. Said
+        /// again by who holds the node's key by now, it gives a token: a rotation that was cut off is simply said again.
+        pub async fn rotate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateRequest>,
+        ) -> std::result::Result<tonic::Response<super::RotateResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Enrollment/Rotate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Enrollment", "Rotate"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -380,6 +586,12 @@ pub mod enrollment_server {
             tonic::Response<super::ChallengeResponse>,
             tonic::Status,
         >;
+        /// Gives a node another key, or with the same key another token. The nonce comes from Attest with the new key. Said
+        /// again by who holds the node's key by now, it gives a token: a rotation that was cut off is simply said again.
+        async fn rotate(
+            &self,
+            request: tonic::Request<super::RotateRequest>,
+        ) -> std::result::Result<tonic::Response<super::RotateResponse>, tonic::Status>;
     }
     /// Enrolment: two unary calls before there is an identity. Attest is rate-limited per source address.
     #[derive(Debug)]
@@ -531,6 +743,49 @@ pub mod enrollment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChallengeSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Enrollment/Rotate" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateSvc<T: Enrollment>(pub Arc<T>);
+                    impl<T: Enrollment> tonic::server::UnaryService<super::RotateRequest>
+                    for RotateSvc<T> {
+                        type Response = super::RotateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Enrollment>::rotate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1316,6 +1571,330 @@ pub struct BackupChunk {
     #[prost(bytes = "bytes", tag = "1")]
     pub data: ::prost::bytes::Bytes,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListToolsRequest {
+    /// id, unique prefix or unique name; empty: what is built in
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tool {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub summary: ::prost::alloc::string::String,
+    /// read-only, state-mutating
+    #[prost(string, tag = "3")]
+    pub class: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub fleet_capable: bool,
+    /// 0: none of its own
+    #[prost(uint64, tag = "5")]
+    pub timeout_ms: u64,
+    /// a JSON Schema of an object
+    #[prost(bytes = "bytes", tag = "6")]
+    pub parameters: ::prost::bytes::Bytes,
+    /// declared by the host's owner
+    #[prost(bool, tag = "7")]
+    pub custom: bool,
+    /// why the host doesn't offer it; empty: it does, or no host was named
+    #[prost(string, tag = "8")]
+    pub unavailable: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListToolsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub tools: ::prost::alloc::vec::Vec<Tool>,
+}
+/// Begins a run and tells of it until it has ended. Hanging up doesn't end the run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartRunRequest {
+    /// the expression of --target; empty: routed, see docs/adr
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tool: ::prost::alloc::string::String,
+    /// JSON, an object
+    #[prost(bytes = "bytes", tag = "3")]
+    pub arguments: ::prost::bytes::Bytes,
+    /// parallel, sequential, rolling=N, rolling=P%; empty: parallel
+    #[prost(string, tag = "4")]
+    pub mode: ::prost::alloc::string::String,
+    /// 0: as many as there are targets
+    #[prost(uint32, tag = "5")]
+    pub max_concurrency: u32,
+    /// fail-fast, continue, stop-after=N; empty: by the tool's class
+    #[prost(string, tag = "6")]
+    pub on_error: ::prost::alloc::string::String,
+    /// 0: none
+    #[prost(uint32, tag = "7")]
+    pub require_min: u32,
+    /// a target; 0: the tool's, else 60 s
+    #[prost(uint64, tag = "8")]
+    pub deadline_ms: u64,
+    /// empty: default
+    #[prost(string, tag = "9")]
+    pub security_context: ::prost::alloc::string::String,
+    /// empty: none. The same key again, within a day, is the same run
+    #[prost(string, tag = "10")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Run {
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub tool: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub arguments: ::prost::bytes::Bytes,
+    #[prost(string, tag = "7")]
+    pub mode: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "8")]
+    pub max_concurrency: u32,
+    #[prost(string, tag = "9")]
+    pub on_error: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "10")]
+    pub require_min: u32,
+    #[prost(uint64, tag = "11")]
+    pub deadline_ms: u64,
+    #[prost(string, tag = "12")]
+    pub security_context: ::prost::alloc::string::String,
+    /// running, ok, failed, halted, cancelled, timed_out, interrupted
+    #[prost(string, tag = "13")]
+    pub state: ::prost::alloc::string::String,
+    /// why it was halted, cancelled or interrupted
+    #[prost(string, tag = "14")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "15")]
+    pub started_at: ::prost::alloc::string::String,
+    /// empty: running
+    #[prost(string, tag = "16")]
+    pub finished_at: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "17")]
+    pub targets: u64,
+    /// outcome → count
+    #[prost(btree_map = "string, uint64", tag = "18")]
+    pub outcomes: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        u64,
+    >,
+    /// the Rollout that began it
+    #[prost(string, tag = "19")]
+    pub rollout: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunTarget {
+    #[prost(string, tag = "1")]
+    pub node_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunEvents {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<RunEvent>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunEvent {
+    /// 1, 2, 3 … of what is kept; 0: output, which isn't
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(string, tag = "2")]
+    pub time: ::prost::alloc::string::String,
+    #[prost(oneof = "run_event::Event", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    pub event: ::core::option::Option<run_event::Event>,
+}
+/// Nested message and enum types in `RunEvent`.
+pub mod run_event {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        #[prost(message, tag = "3")]
+        Started(super::RunStarted),
+        #[prost(message, tag = "4")]
+        WaveStarted(super::WaveStarted),
+        #[prost(message, tag = "5")]
+        Dispatched(super::Dispatched),
+        #[prost(message, tag = "6")]
+        Output(super::RunOutput),
+        #[prost(message, tag = "7")]
+        Result(super::TargetResult),
+        #[prost(message, tag = "8")]
+        WaveEnded(super::WaveEnded),
+        #[prost(message, tag = "9")]
+        Halted(super::RunHalted),
+        #[prost(message, tag = "10")]
+        Cancelling(super::RunCancelling),
+        #[prost(message, tag = "11")]
+        Finished(super::Run),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunStarted {
+    #[prost(message, optional, tag = "1")]
+    pub run: ::core::option::Option<Run>,
+    /// in the order of dispatch; events name them by their place
+    #[prost(message, repeated, tag = "2")]
+    pub targets: ::prost::alloc::vec::Vec<RunTarget>,
+    #[prost(message, repeated, tag = "3")]
+    pub skipped: ::prost::alloc::vec::Vec<Skipped>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaveStarted {
+    /// from 1
+    #[prost(uint32, tag = "1")]
+    pub wave: u32,
+    #[prost(uint32, tag = "2")]
+    pub waves: u32,
+    #[prost(uint32, tag = "3")]
+    pub targets: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Dispatched {
+    #[prost(uint32, repeated, tag = "1")]
+    pub targets: ::prost::alloc::vec::Vec<u32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunOutput {
+    #[prost(uint32, tag = "1")]
+    pub target: u32,
+    #[prost(bool, tag = "2")]
+    pub stderr: bool,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TargetResult {
+    #[prost(uint32, tag = "1")]
+    pub target: u32,
+    #[prost(string, tag = "2")]
+    pub node_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// ok, error, timed_out, cancelled, not_started, disconnected
+    #[prost(string, tag = "4")]
+    pub outcome: ::prost::alloc::string::String,
+    #[prost(int32, optional, tag = "5")]
+    pub exit_code: ::core::option::Option<i32>,
+    #[prost(string, tag = "6")]
+    pub error: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub refusal: ::prost::alloc::string::String,
+    /// the end of it
+    #[prost(bytes = "bytes", tag = "8")]
+    pub stdout: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub stderr: ::prost::bytes::Bytes,
+    /// all that there was
+    #[prost(uint64, tag = "10")]
+    pub stdout_bytes: u64,
+    #[prost(uint64, tag = "11")]
+    pub stderr_bytes: u64,
+    #[prost(bytes = "bytes", tag = "12")]
+    pub data: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "13")]
+    pub duration_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaveEnded {
+    #[prost(uint32, tag = "1")]
+    pub wave: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunHalted {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunCancelling {
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelRunRequest {
+    /// or a unique prefix
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRunsRequest {
+    /// newest first; 0: all
+    #[prost(uint64, tag = "1")]
+    pub limit: u64,
+}
+/// What is kept of a run, from the start; then, if asked to, what happens until it has ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRunRequest {
+    /// or a unique prefix
+    #[prost(string, tag = "1")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub follow: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRolloutRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SteerRolloutRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// pause, resume, abort
+    #[prost(string, tag = "2")]
+    pub action: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutStatus {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// of the spec that the rest is about
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    /// pending, running, waiting, paused, complete, failed, halted, aborted, rolled_back
+    #[prost(string, tag = "3")]
+    pub phase: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+    /// the one under way, or the last
+    #[prost(uint32, tag = "5")]
+    pub wave: u32,
+    #[prost(uint32, tag = "6")]
+    pub waves: u32,
+    #[prost(uint64, tag = "7")]
+    pub targets: u64,
+    #[prost(btree_map = "string, uint64", tag = "8")]
+    pub outcomes: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        u64,
+    >,
+    #[prost(string, tag = "9")]
+    pub started_at: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub finished_at: ::prost::alloc::string::String,
+    /// the runs of this generation, oldest first
+    #[prost(string, repeated, tag = "11")]
+    pub runs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "12")]
+    pub hosts: ::prost::alloc::vec::Vec<RolloutTarget>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RolloutTarget {
+    #[prost(string, tag = "1")]
+    pub node_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// pending, running, or an outcome, or rolled_back
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub run_id: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod operator_client {
     #![allow(
@@ -1605,6 +2184,96 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("aegis.v1.Operator", "GetHistory"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn list_tools(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListToolsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListToolsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/ListTools",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "ListTools"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_runs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRunsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Run>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/ListRuns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "ListRuns"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn get_run(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRunRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RunEvents>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/aegis.v1.Operator/GetRun");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("aegis.v1.Operator", "GetRun"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn get_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::RolloutStatus>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/GetRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "GetRollout"));
+            self.inner.unary(req, path, codec).await
+        }
         /// ---- operator
         pub async fn begin_plan(
             &mut self,
@@ -1718,6 +2387,72 @@ pub mod operator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("aegis.v1.Operator", "ShutdownNode"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn start_run(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartRunRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RunEvents>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/StartRun",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "StartRun"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn cancel_run(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelRunRequest>,
+        ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/CancelRun",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "CancelRun"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn steer_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SteerRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::RolloutStatus>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/SteerRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "SteerRollout"));
             self.inner.unary(req, path, codec).await
         }
         /// ---- admin
@@ -1972,6 +2707,37 @@ pub mod operator_server {
             tonic::Response<super::GetHistoryResponse>,
             tonic::Status,
         >;
+        async fn list_tools(
+            &self,
+            request: tonic::Request<super::ListToolsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListToolsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ListRuns method.
+        type ListRunsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Run, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn list_runs(
+            &self,
+            request: tonic::Request<super::ListRunsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ListRunsStream>, tonic::Status>;
+        /// Server streaming response type for the GetRun method.
+        type GetRunStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RunEvents, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn get_run(
+            &self,
+            request: tonic::Request<super::GetRunRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GetRunStream>, tonic::Status>;
+        async fn get_rollout(
+            &self,
+            request: tonic::Request<super::GetRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::RolloutStatus>, tonic::Status>;
         /// ---- operator
         async fn begin_plan(
             &self,
@@ -2002,6 +2768,24 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::ShutdownNodeRequest>,
         ) -> std::result::Result<tonic::Response<super::Node>, tonic::Status>;
+        /// Server streaming response type for the StartRun method.
+        type StartRunStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RunEvents, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn start_run(
+            &self,
+            request: tonic::Request<super::StartRunRequest>,
+        ) -> std::result::Result<tonic::Response<Self::StartRunStream>, tonic::Status>;
+        async fn cancel_run(
+            &self,
+            request: tonic::Request<super::CancelRunRequest>,
+        ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
+        async fn steer_rollout(
+            &self,
+            request: tonic::Request<super::SteerRolloutRequest>,
+        ) -> std::result::Result<tonic::Response<super::RolloutStatus>, tonic::Status>;
         /// ---- admin
         async fn create_enrollment_token(
             &self,
@@ -2538,6 +3322,188 @@ pub mod operator_server {
                     };
                     Box::pin(fut)
                 }
+                "/aegis.v1.Operator/ListTools" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListToolsSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::ListToolsRequest>
+                    for ListToolsSvc<T> {
+                        type Response = super::ListToolsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListToolsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::list_tools(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListToolsSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/ListRuns" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRunsSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::ListRunsRequest>
+                    for ListRunsSvc<T> {
+                        type Response = super::Run;
+                        type ResponseStream = T::ListRunsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRunsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::list_runs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRunsSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/GetRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRunSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::GetRunRequest>
+                    for GetRunSvc<T> {
+                        type Response = super::RunEvents;
+                        type ResponseStream = T::GetRunStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRunRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::get_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRunSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/GetRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRolloutSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::GetRolloutRequest>
+                    for GetRolloutSvc<T> {
+                        type Response = super::RolloutStatus;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::get_rollout(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRolloutSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/aegis.v1.Operator/BeginPlan" => {
                     #[allow(non_camel_case_types)]
                     struct BeginPlanSvc<T: Operator>(pub Arc<T>);
@@ -2748,6 +3714,142 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShutdownNodeSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/StartRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartRunSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::ServerStreamingService<super::StartRunRequest>
+                    for StartRunSvc<T> {
+                        type Response = super::RunEvents;
+                        type ResponseStream = T::StartRunStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartRunRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::start_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartRunSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/CancelRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelRunSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::CancelRunRequest>
+                    for CancelRunSvc<T> {
+                        type Response = super::Run;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelRunRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::cancel_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelRunSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/SteerRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct SteerRolloutSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::SteerRolloutRequest>
+                    for SteerRolloutSvc<T> {
+                        type Response = super::RolloutStatus;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SteerRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::steer_rollout(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SteerRolloutSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -10,9 +10,11 @@ use futures::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    Bearer, HistoryEntry, Node, Object, ObjectWrite, OperatorService, PlanNumber, ShutdownNode,
+    Bearer, GetRun, HistoryEntry, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService,
+    PlanNumber, Run, RunEvent, ShutdownNode,
     convert::{Unreadable, all, each, proto_keys, typed},
     plan::write_result_to_proto,
+    tool::tools_to_proto,
 };
 use crate::{error::ApiError, proto, proto::operator_server::Operator};
 
@@ -43,6 +45,12 @@ fn rows<T: Into<P>, P>(result: Result<Vec<T>, ApiError>) -> Result<Response<Rows
     Ok(Response::new(stream::iter(result?).map(row)))
 }
 
+fn run_events(
+    events: BoxStream<'static, Result<Vec<RunEvent>, ApiError>>,
+) -> Response<Long<proto::RunEvents>> {
+    Response::new(events.map(|events| Ok(proto::RunEvents { events: each(events?) })).boxed())
+}
+
 #[tonic::async_trait]
 impl<T: OperatorService> Operator for OperatorAdapter<T> {
     type ListNodesStream = Rows<Node, proto::Node>;
@@ -50,6 +58,9 @@ impl<T: OperatorService> Operator for OperatorAdapter<T> {
     type ListHistoryStream = Rows<HistoryEntry, proto::HistoryEntry>;
     type ListAuditStream = Long<proto::AuditEvent>;
     type BackupStream = Long<proto::BackupChunk>;
+    type ListRunsStream = Rows<Run, proto::Run>;
+    type GetRunStream = Long<proto::RunEvents>;
+    type StartRunStream = Long<proto::RunEvents>;
 
     async fn who_am_i(
         &self,
@@ -123,6 +134,65 @@ impl<T: OperatorService> Operator for OperatorAdapter<T> {
     ) -> Result<Response<proto::GetHistoryResponse>, Status> {
         let (bearer, message) = split(request, "GetHistory")?;
         reply(self.0.get_history(bearer, PlanNumber(message.revision)).await)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Request<proto::ListToolsRequest>,
+    ) -> Result<Response<proto::ListToolsResponse>, Status> {
+        let (bearer, message) = split(request, "ListTools")?;
+        let node = Some(message.node).filter(|node| !node.is_empty());
+        Ok(Response::new(tools_to_proto(self.0.list_tools(bearer, ListTools { node }).await?)))
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<proto::ListRunsRequest>,
+    ) -> Result<Response<Self::ListRunsStream>, Status> {
+        let (bearer, message) = split(request, "ListRuns")?;
+        let limit = Some(message.limit).filter(|limit| *limit > 0);
+        rows(self.0.list_runs(bearer, ListRuns { limit }).await)
+    }
+
+    async fn get_run(
+        &self,
+        request: Request<proto::GetRunRequest>,
+    ) -> Result<Response<Self::GetRunStream>, Status> {
+        let (bearer, proto::GetRunRequest { run_id, follow }) = split(request, "GetRun")?;
+        Ok(run_events(self.0.get_run(bearer, GetRun { run: run_id, follow }).await?))
+    }
+
+    async fn get_rollout(
+        &self,
+        request: Request<proto::GetRolloutRequest>,
+    ) -> Result<Response<proto::RolloutStatus>, Status> {
+        let (bearer, message) = split(request, "GetRollout")?;
+        reply(self.0.get_rollout(bearer, message.name).await)
+    }
+
+    async fn start_run(
+        &self,
+        request: Request<proto::StartRunRequest>,
+    ) -> Result<Response<Self::StartRunStream>, Status> {
+        let (bearer, message) = split(request, "StartRun")?;
+        Ok(run_events(self.0.start_run(bearer, parse(message)?).await?))
+    }
+
+    async fn cancel_run(
+        &self,
+        request: Request<proto::CancelRunRequest>,
+    ) -> Result<Response<proto::Run>, Status> {
+        let (bearer, message) = split(request, "CancelRun")?;
+        reply(self.0.cancel_run(bearer, message.run_id).await)
+    }
+
+    async fn steer_rollout(
+        &self,
+        request: Request<proto::SteerRolloutRequest>,
+    ) -> Result<Response<proto::RolloutStatus>, Status> {
+        let (bearer, message) = split(request, "SteerRollout")?;
+        let action = typed("action", &message.action).map_err(Unreadable::in_request)?;
+        reply(self.0.steer_rollout(bearer, message.name, action).await)
     }
 
     async fn begin_plan(

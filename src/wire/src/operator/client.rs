@@ -10,11 +10,13 @@ use tonic::{
 
 use super::{
     AuditCheck, AuditEvent, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken, EnrollmentToken,
-    FinishPlan, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects, MAX_MESSAGE, Node,
-    Object, ObjectWrite, PlanNumber, Resolution, ShutdownNode, Tenant, UserToken, WhoAmI, WriteResult,
+    FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects, ListRuns,
+    ListTools, MAX_MESSAGE, Node, Object, ObjectWrite, PlanNumber, Resolution, RolloutAction, RolloutStatus,
+    Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI, WriteResult,
     bearer::{AUTHORIZATION, TENANT},
     convert::{Unreadable, all, keys},
     plan::write_result_from_proto,
+    tool::tools_from_proto,
 };
 use crate::{dial::Channel, error::ApiError, proto, proto::operator_client};
 
@@ -141,6 +143,52 @@ impl OperatorClient {
         read(client.get_history(request).await?.into_inner())
     }
 
+    /// The tools that are built in, or those of a host.
+    pub async fn list_tools(&self, which: ListTools) -> Reply<Vec<Tool>> {
+        let (mut client, request) =
+            self.call(proto::ListToolsRequest { node: which.node.unwrap_or_default() });
+        tools_from_proto(client.list_tools(request).await?.into_inner()).map_err(Unreadable::in_answer)
+    }
+
+    /// Runs, newest first.
+    pub async fn list_runs(&self, which: ListRuns) -> Reply<Vec<Run>> {
+        let (mut client, request) =
+            self.call(proto::ListRunsRequest { limit: which.limit.unwrap_or_default() });
+        gather(client.list_runs(request).await?.into_inner(), read).await
+    }
+
+    /// What is kept of a run; then, if it is to be followed, what happens until it has ended.
+    pub async fn get_run(&self, which: GetRun) -> Reply<impl RunEvents + use<>> {
+        let message = proto::GetRunRequest { run_id: which.run, follow: which.follow };
+        let (mut client, request) = self.call(message);
+        Ok(events(client.get_run(request).await?.into_inner()))
+    }
+
+    /// Begins a run, and tells of it until it has ended. Hanging up doesn't end it.
+    pub async fn start_run(&self, run: StartRun) -> Reply<impl RunEvents + use<>> {
+        let (mut client, request) = self.call(proto::StartRunRequest::from(run));
+        Ok(events(client.start_run(request).await?.into_inner()))
+    }
+
+    /// Cancels a run: id or unique prefix.
+    pub async fn cancel_run(&self, run: &str) -> Reply<Run> {
+        let (mut client, request) = self.call(proto::CancelRunRequest { run_id: run.to_owned() });
+        read(client.cancel_run(request).await?.into_inner())
+    }
+
+    /// Where a rollout is.
+    pub async fn get_rollout(&self, name: &str) -> Reply<RolloutStatus> {
+        let (mut client, request) = self.call(proto::GetRolloutRequest { name: name.to_owned() });
+        read(client.get_rollout(request).await?.into_inner())
+    }
+
+    /// Pauses, resumes or aborts a rollout.
+    pub async fn steer_rollout(&self, name: &str, action: RolloutAction) -> Reply<RolloutStatus> {
+        let message = proto::SteerRolloutRequest { name: name.to_owned(), action: action.to_string() };
+        let (mut client, request) = self.call(message);
+        read(client.steer_rollout(request).await?.into_inner())
+    }
+
     /// Opens a plan.
     pub async fn begin_plan(&self, plan: BeginPlan) -> Reply<PlanNumber> {
         let (mut client, request) = self.call(proto::BeginPlanRequest::from(plan));
@@ -231,6 +279,14 @@ impl OperatorClient {
         let pieces = client.backup(request).await?.into_inner();
         Ok(pieces.map(|piece| Ok(piece?.data)))
     }
+}
+
+/// What happens in a run, in pieces.
+pub trait RunEvents: Stream<Item = Reply<Vec<RunEvent>>> + Send + Unpin {}
+impl<T: Stream<Item = Reply<Vec<RunEvent>>> + Send + Unpin> RunEvents for T {}
+
+fn events(pieces: Streaming<proto::RunEvents>) -> impl RunEvents {
+    pieces.map(|piece| all(piece?.events).map_err(Unreadable::in_answer))
 }
 
 /// Cuts writes into messages, in order.

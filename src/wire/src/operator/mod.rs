@@ -9,21 +9,29 @@ mod history;
 mod node;
 mod object;
 mod plan;
+mod rollout;
+mod run;
+mod run_event;
 mod service;
 mod tokens;
+mod tool;
 
 pub(crate) use adapter::OperatorAdapter;
 pub use audit::{AuditCheck, AuditEvent, AuditOutcome, ListAudit};
 pub use bearer::Bearer;
-pub use client::OperatorClient;
+pub use client::{OperatorClient, RunEvents};
 pub use history::{History, HistoryChange, HistoryEntry, ListHistory};
 pub use node::{ListNodes, Node, NodeStatus, Resolution, ShutdownNode, SkipReason, Skipped};
 pub use object::{Changes, ListObjects, Object};
 pub use plan::{
     BeginPlan, FinishPlan, ObjectWrite, PlanNumber, Write, WriteError, WriteRefusal, WriteResult,
 };
+pub use rollout::{RolloutAction, RolloutHost, RolloutPhase, RolloutStatus};
+pub use run::{GetRun, ListRuns, Run, StartRun};
+pub use run_event::{RunChange, RunEvent, RunTarget, TargetResult};
 pub use service::OperatorService;
 pub use tokens::{CreateEnrollmentToken, CreateUserToken, EnrollmentToken, Tenant, UserToken, WhoAmI};
+pub use tool::{ListTools, Tool};
 
 use crate::token::Role;
 
@@ -41,11 +49,18 @@ pub const METHODS: &[(&str, Role)] = &[
     ("ListInventory", Role::Viewer),
     ("ListHistory", Role::Viewer),
     ("GetHistory", Role::Viewer),
+    ("ListTools", Role::Viewer),
+    ("ListRuns", Role::Viewer),
+    ("GetRun", Role::Viewer),
+    ("GetRollout", Role::Viewer),
     ("BeginPlan", Role::Operator),
     ("WriteObjects", Role::Operator),
     ("FinishPlan", Role::Operator),
     ("RevokeNode", Role::Operator),
     ("ShutdownNode", Role::Operator),
+    ("StartRun", Role::Operator),
+    ("CancelRun", Role::Operator),
+    ("SteerRollout", Role::Operator),
     ("CreateEnrollmentToken", Role::Admin),
     ("CreateUserToken", Role::Admin),
     ("CreateTenant", Role::Admin),

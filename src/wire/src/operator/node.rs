@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use aegis_core::{NodeId, TenantId};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::convert::{Unreadable, all, each, optional, text, time, typed};
 use crate::proto;
@@ -167,7 +167,7 @@ impl TryFrom<proto::Node> for Node {
 }
 
 /// Why a node that a target means isn't dispatched to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// It isn't there.
@@ -207,7 +207,7 @@ impl FromStr for SkipReason {
 }
 
 /// A node that a target means and that isn't dispatched to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its id.
     pub node_id: NodeId,

@@ -6,8 +6,9 @@ use futures::stream::BoxStream;
 
 use super::{
     AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
-    EnrollmentToken, FinishPlan, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects, Node,
-    Object, ObjectWrite, PlanNumber, Resolution, ShutdownNode, Tenant, UserToken, WhoAmI, WriteResult,
+    EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
+    ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, PlanNumber, Resolution, RolloutAction,
+    RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI, WriteResult,
 };
 use crate::error::ApiError;
 
@@ -46,6 +47,16 @@ pub trait OperatorService: Send + Sync + 'static {
     ) -> impl Future<Output = Reply<Vec<HistoryEntry>>> + Send;
     fn get_history(&self, bearer: Bearer, plan: PlanNumber) -> impl Future<Output = Reply<History>> + Send;
 
+    fn list_tools(&self, bearer: Bearer, which: ListTools) -> impl Future<Output = Reply<Vec<Tool>>> + Send;
+    fn list_runs(&self, bearer: Bearer, which: ListRuns) -> impl Future<Output = Reply<Vec<Run>>> + Send;
+    /// What is kept of a run; then, if it is to be followed, what happens until it has ended. Pieces in order.
+    fn get_run(
+        &self,
+        bearer: Bearer,
+        which: GetRun,
+    ) -> impl Future<Output = Reply<BoxStream<'static, Reply<Vec<RunEvent>>>>> + Send;
+    fn get_rollout(&self, bearer: Bearer, name: String) -> impl Future<Output = Reply<RolloutStatus>> + Send;
+
     fn begin_plan(&self, bearer: Bearer, plan: BeginPlan) -> impl Future<Output = Reply<PlanNumber>> + Send;
     /// The results are in the order of the writes, one each.
     fn write_objects(
@@ -58,6 +69,20 @@ pub trait OperatorService: Send + Sync + 'static {
     /// `node` is an id, a unique prefix of one, or a unique name.
     fn revoke_node(&self, bearer: Bearer, node: String) -> impl Future<Output = Reply<Node>> + Send;
     fn shutdown_node(&self, bearer: Bearer, which: ShutdownNode) -> impl Future<Output = Reply<Node>> + Send;
+    /// Hanging up doesn't end the run.
+    fn start_run(
+        &self,
+        bearer: Bearer,
+        run: StartRun,
+    ) -> impl Future<Output = Reply<BoxStream<'static, Reply<Vec<RunEvent>>>>> + Send;
+    /// `run` is an id or a unique prefix. Gives the run as it is at that moment.
+    fn cancel_run(&self, bearer: Bearer, run: String) -> impl Future<Output = Reply<Run>> + Send;
+    fn steer_rollout(
+        &self,
+        bearer: Bearer,
+        name: String,
+        action: RolloutAction,
+    ) -> impl Future<Output = Reply<RolloutStatus>> + Send;
 
     fn create_enrollment_token(
         &self,

@@ -6,6 +6,7 @@ mod controller;
 mod listener;
 mod operator;
 mod operator_fake;
+mod runs;
 mod simulated;
 mod stream;
 mod trust;

@@ -2,15 +2,22 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use aegis_core::{NodeId, ObjectKey, Outcome, Owner, Revision, TenantId, outcome::Summary};
+use aegis_core::{
+    NodeId, ObjectKey, Outcome, Owner, Revision, TenantId,
+    fleet::{Counts, OnError, RunId, RunState, TargetOutcome},
+    outcome::Summary,
+};
+use aegis_kinds::tool::ToolClass;
 use aegis_wire::{
     ApiError,
+    edge::Refusal,
     operator::{
         AuditCheck, AuditEvent, AuditOutcome, Bearer, BeginPlan, Changes, CreateEnrollmentToken,
-        CreateUserToken, EnrollmentToken, FinishPlan, History, HistoryChange, HistoryEntry, ListAudit,
-        ListHistory, ListNodes, ListObjects, Node, NodeStatus, Object, ObjectWrite, OperatorService,
-        PlanNumber, Resolution, ShutdownNode, SkipReason, Skipped, Tenant, UserToken, WhoAmI, Write,
-        WriteError, WriteRefusal, WriteResult,
+        CreateUserToken, EnrollmentToken, FinishPlan, GetRun, History, HistoryChange, HistoryEntry,
+        ListAudit, ListHistory, ListNodes, ListObjects, ListRuns, ListTools, Node, NodeStatus, Object,
+        ObjectWrite, OperatorService, PlanNumber, Resolution, RolloutAction, RolloutHost, RolloutPhase,
+        RolloutStatus, Run, RunChange, RunEvent, RunTarget, ShutdownNode, SkipReason, Skipped, StartRun,
+        TargetResult, Tenant, Tool, UserToken, WhoAmI, Write, WriteError, WriteRefusal, WriteResult,
     },
     token::Role,
 };
@@ -80,6 +87,98 @@ pub fn event(sequence: u64) -> AuditEvent {
         outcome: AuditOutcome::Refused,
         detail: String::new(),
         hash: "00".into(),
+    }
+}
+
+pub fn tool() -> Tool {
+    Tool {
+        name: "fs.read".into(),
+        summary: "read a file".into(),
+        class: ToolClass::ReadOnly,
+        fleet_capable: true,
+        timeout_ms: Some(5_000),
+        parameters: serde_json::json!({ "type": "object" }),
+        custom: false,
+        unavailable: None,
+    }
+}
+
+pub fn run() -> Run {
+    let mut outcomes = Counts::default();
+    outcomes.add(TargetOutcome::Ok);
+    Run {
+        run_id: RunId::at(5, [1; 4]),
+        tenant: "default".into(),
+        subject: "ann".into(),
+        target: "all".into(),
+        tool: "cmd.run".into(),
+        arguments: Bytes::from_static(br#"{"command":"true"}"#),
+        mode: "rolling=25%".parse().unwrap(),
+        max_concurrency: Some(4),
+        on_error: OnError::StopAfter(2),
+        require_min: None,
+        deadline_ms: 1_500,
+        security_context: "default".into(),
+        state: RunState::Halted,
+        reason: "stop-after=2: 2 of 3 targets failed".into(),
+        started_at: at(0),
+        finished_at: Some(at(9)),
+        targets: 3,
+        outcomes,
+        rollout: Some("web".into()),
+    }
+}
+
+/// One of each kind.
+pub fn run_events() -> Vec<RunEvent> {
+    let host = RunTarget { node_id: NodeId::of_public_key(&[1; 32]), name: "web-1".into() };
+    let result = TargetResult {
+        exit_code: Some(-1),
+        refusal: Some(Refusal::Path),
+        stdout: Bytes::from_static(b"a\0\xff"),
+        stderr: Bytes::from_static(b"text"),
+        stdout_bytes: 9,
+        stderr_bytes: 4,
+        data: Some(serde_json::json!({ "size": 3 })),
+        duration_ms: 12,
+        ..TargetResult::without_host(2, host.clone(), TargetOutcome::TimedOut, "too slow".into())
+    };
+    let skipped =
+        Skipped { node_id: host.node_id.clone(), name: "web-2".into(), reason: SkipReason::Disconnected };
+    let changes = [
+        RunChange::Started { run: run(), targets: vec![host], skipped: vec![skipped] },
+        RunChange::WaveStarted { wave: 1, waves: 4, targets: 2 },
+        RunChange::Dispatched { targets: vec![0, 2] },
+        RunChange::Output { target: 2, stderr: true, data: Bytes::from_static(b"\xfe\0") },
+        RunChange::Result(result),
+        RunChange::WaveEnded { wave: 1 },
+        RunChange::Halted { reason: "why".into() },
+        RunChange::Cancelling { subject: "ann".into() },
+        RunChange::Finished { run: run() },
+    ];
+    (1..).zip(changes).map(|(sequence, what)| RunEvent { sequence, time: at(1), what }).collect()
+}
+
+pub fn rollout() -> RolloutStatus {
+    let host = RolloutHost {
+        node_id: NodeId::of_public_key(&[1; 32]),
+        name: "web-1".into(),
+        state: "rolled_back".into(),
+        run_id: Some(RunId::at(5, [1; 4])),
+    };
+    RolloutStatus {
+        name: "web".into(),
+        generation: 9,
+        phase: RolloutPhase::RolledBack,
+        message: String::new(),
+        wave: 1,
+        waves: 3,
+        targets: 5,
+        outcomes: run().outcomes,
+        started_at: Some(at(0)),
+        finished_at: None,
+        runs: vec![RunId::at(5, [1; 4])],
+        hosts: vec![host],
     }
 }
 
@@ -171,6 +270,73 @@ impl OperatorService for Desk {
             before: Bytes::new(),
         };
         Ok(History { entry: HistoryEntry { revision: plan, ..entry() }, changes: vec![change] })
+    }
+
+    async fn list_tools(&self, bearer: Bearer, which: ListTools) -> Reply<Vec<Tool>> {
+        check(&bearer)?;
+        Ok(vec![Tool { unavailable: which.node.map(|node| format!("not on {node}")), ..tool() }])
+    }
+
+    async fn list_runs(&self, bearer: Bearer, which: ListRuns) -> Reply<Vec<Run>> {
+        check(&bearer)?;
+        Ok(vec![run(); usize::try_from(which.limit.unwrap_or(1)).unwrap()])
+    }
+
+    async fn get_run(
+        &self,
+        bearer: Bearer,
+        which: GetRun,
+    ) -> Reply<BoxStream<'static, Reply<Vec<RunEvent>>>> {
+        check(&bearer)?;
+        if which.run != "r-1" {
+            return Err(ApiError::not_found(format!("run '{}' not found", which.run)));
+        }
+        let end = which.follow.then(|| Err(ApiError::unavailable("the controller stops")));
+        Ok(stream::iter(std::iter::once(Ok(run_events())).chain(end)).boxed())
+    }
+
+    async fn get_rollout(&self, bearer: Bearer, name: String) -> Reply<RolloutStatus> {
+        check(&bearer)?;
+        Ok(RolloutStatus { name, ..rollout() })
+    }
+
+    async fn start_run(
+        &self,
+        bearer: Bearer,
+        start: StartRun,
+    ) -> Reply<BoxStream<'static, Reply<Vec<RunEvent>>>> {
+        check(&bearer)?;
+        // Gives back what it got, in a run.
+        let run = Run {
+            target: start.target.unwrap_or_default(),
+            tool: start.tool,
+            arguments: start.arguments,
+            mode: start.mode,
+            max_concurrency: start.max_concurrency,
+            on_error: start.on_error.unwrap_or(OnError::Continue),
+            require_min: start.require_min,
+            deadline_ms: start.deadline_ms.unwrap_or(60_000),
+            security_context: start.security_context.unwrap_or_else(|| "default".into()),
+            rollout: start.idempotency_key,
+            ..run()
+        };
+        let what = RunChange::Started { run, targets: vec![], skipped: vec![] };
+        Ok(stream::iter([Ok(vec![RunEvent { sequence: 1, time: at(0), what }])]).boxed())
+    }
+
+    async fn cancel_run(&self, bearer: Bearer, which: String) -> Reply<Run> {
+        check(&bearer)?;
+        Ok(Run { reason: which, ..run() })
+    }
+
+    async fn steer_rollout(
+        &self,
+        bearer: Bearer,
+        name: String,
+        action: RolloutAction,
+    ) -> Reply<RolloutStatus> {
+        check(&bearer)?;
+        Ok(RolloutStatus { name, message: action.to_string(), ..rollout() })
     }
 
     async fn begin_plan(&self, bearer: Bearer, plan: BeginPlan) -> Reply<PlanNumber> {
