@@ -9,7 +9,10 @@ use aegis_core::{
 use aegis_wire::{
     ApiError, Envelope, ServerSigningKey, SigningKey, Unverified,
     edge::{Command, EdgeService, Event, EventStream},
-    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, is_proven},
+    enrollment::{
+        AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, RotateRequest, Rotated,
+        is_proven,
+    },
     envelope::{Route, open, seal},
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -58,6 +61,13 @@ impl EnrollmentService for Controller {
             name: request.capabilities.hostname,
         })
     }
+
+    async fn rotate(&self, _: SocketAddr, request: RotateRequest) -> Result<Rotated, ApiError> {
+        if request.nonce != NONCE || !request.has_new_key() || !request.is_asked_by(&node_key().public()) {
+            return Err(ApiError::unauthenticated("the node's key or token isn't accepted"));
+        }
+        Ok(Rotated { node_token: request.node_token + "-next", server_key: server_key().public() })
+    }
 }
 
 /// One stream, at the controller.
@@ -80,6 +90,10 @@ impl Session {
             Event::Heartbeat { .. } => Command::HeartbeatAck,
             Event::TokenRequest => Command::NodeToken { token: "next".into() },
             Event::CapabilityUpdate(_) => Command::Drain { enabled: true },
+            Event::CommandResult(result) => Command::Cancel { command: result.command },
+            Event::CommandProgress { command, data, .. } => {
+                Command::OutputCredit { command, bytes: u32::try_from(data.len()).unwrap() }
+            }
             Event::Ack { sequence } => {
                 return Err(
                     ApiError::permission_denied(format!("revoked after {sequence}")).hint("enrol again")

@@ -2,9 +2,9 @@
 
 use aegis_core::session::{Inbound, Outbound};
 use aegis_wire::{
-    ApiError, Code, Envelope, Unverified,
+    ApiError, Code, Envelope, SigningKey, Unverified,
     edge::{Capabilities, Command, CommandStream, EdgeClient, Event},
-    enrollment::{AttestRequest, ChallengeRequest, Credential, EnrollmentClient, prove},
+    enrollment::{AttestRequest, ChallengeRequest, Credential, EnrollmentClient, RotateRequest, prove},
     envelope::{Route, open, seal},
 };
 use futures::{StreamExt, channel::mpsc};
@@ -47,6 +47,18 @@ async fn a_host_enrols() {
     let forged = ChallengeRequest { signature: vec![0; 64].into(), ..challenge };
     let error = client.challenge(forged).await.unwrap_err();
     assert_eq!(error, ApiError::unauthenticated("the proof doesn't fit; the token is still good"));
+}
+
+#[tokio::test]
+async fn a_key_is_rotated() {
+    let server = Running::start(&["127.0.0.1"]).await;
+    let mut client = EnrollmentClient::new(server.connect().await);
+    let new = SigningKey::from_seed(&[9; 32]);
+    let request = RotateRequest::sign(node_id(), "token".into(), NONCE, &node_key(), &new);
+    let rotated = client.rotate(request.clone()).await.unwrap();
+    assert_eq!((rotated.node_token.as_str(), rotated.server_key), ("token-next", server_key().public()));
+    let forged = RotateRequest { old_signature: vec![0; 64].into(), ..request };
+    assert_eq!(client.rotate(forged).await.unwrap_err().code, Code::Unauthenticated);
 }
 
 #[tokio::test]
