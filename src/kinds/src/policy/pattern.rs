@@ -20,9 +20,9 @@ pub fn names_tool(pattern: &str, tool: &str) -> bool {
     }
 }
 
-/// A program's name, an absolute path, or `*`.
+/// A program's name, an absolute path, or `*`. `ls -l` is none: arguments belong to the call.
 pub fn is_command(text: &str) -> bool {
-    let name = !text.contains('/');
+    let name = !text.contains('/') && !text.contains(char::is_whitespace);
     let path = text.starts_with('/') && !text.ends_with('/') && !text.split('/').any(|part| part == "..");
     !text.is_empty() && !text.chars().any(char::is_control) && (name || path) && text != "." && text != ".."
 }

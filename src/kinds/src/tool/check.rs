@@ -23,13 +23,20 @@ impl ArgumentError {
     }
 }
 
-/// Whether the arguments are as the schema says; else the first thing that is wrong, names that don't exist before all
-/// others.
+/// Whether the arguments are as the schema says; else the first thing that is wrong. A name that doesn't exist is said
+/// before what is missing, as it is most likely the same mistake.
 pub fn check_arguments(parameters: &Value, arguments: &Value) -> Result<(), ArgumentError> {
-    if !arguments.is_object() {
-        let message =
-            format!("the arguments are {}, not an object; write name and value of each", what(arguments));
+    let Some(given) = arguments.as_object() else {
+        let what = what(arguments);
+        let message = format!("the arguments are {what}, not an object; give each its name");
         return Err(ArgumentError::at("", message));
+    };
+    let is_closed = parameters.get("additionalProperties") == Some(&Value::Bool(false));
+    if is_closed && parameters.get("patternProperties").is_none() {
+        let known = parameters.get("properties").and_then(Value::as_object);
+        if let Some(name) = given.keys().find(|name| !known.is_some_and(|known| known.contains_key(*name))) {
+            return Err(ArgumentError::at(name, unknown(parameters, Some(parameters), name, name)));
+        }
     }
     let validator = compile(parameters).map_err(|error| {
         ArgumentError::at(
@@ -37,19 +44,7 @@ pub fn check_arguments(parameters: &Value, arguments: &Value) -> Result<(), Argu
             format!("the tool's own schema is not valid: {error}; ask the owner of the host"),
         )
     })?;
-    let mut errors = validator.iter_errors(arguments).peekable();
-    if errors.peek().is_none() {
-        return Ok(());
-    }
-    let rank = |error: &ValidationError| match error.kind() {
-        ValidationErrorKind::AdditionalProperties { .. } => 0,
-        ValidationErrorKind::Required { .. } => 2,
-        _ => 1,
-    };
-    match errors.min_by_key(rank) {
-        Some(error) => Err(describe(&error, parameters)),
-        None => Ok(()),
-    }
+    validator.validate(arguments).map_err(|error| describe(&error, parameters))
 }
 
 /// A validator that fetches nothing, with patterns that take time in proportion to the text.
@@ -69,15 +64,13 @@ fn describe(error: &ValidationError, parameters: &Value) -> ArgumentError {
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let name = unexpected.first().map_or("", String::as_str);
-            ArgumentError::at(&within(name), unknown(parameters, path, &within(name), name))
+            let schema = path.rsplit_once('/').and_then(|(parent, _)| parameters.pointer(parent));
+            ArgumentError::at(&within(name), unknown(parameters, schema, &within(name), name))
         }
         ValidationErrorKind::Required { property } => {
             let missing = within(property.as_str().unwrap_or_default());
-            let message = match path.rsplit_once("/dependentRequired/") {
-                Some((_, with)) => {
-                    let with = with.split('/').next().unwrap_or_default();
-                    format!("'{}' goes with '{missing}', which is missing", within(with))
-                }
+            let message = match keyword.and_then(|rules| dependent(rules, error.instance(), property)) {
+                Some(with) => format!("'{}' goes with '{missing}', which is missing", within(with)),
                 None => format!("'{missing}' is missing"),
             };
             ArgumentError::at(&missing, message)
@@ -124,22 +117,27 @@ fn describe(error: &ValidationError, parameters: &Value) -> ArgumentError {
     }
 }
 
-/// An argument that the schema at `path` doesn't have.
-fn unknown(parameters: &Value, path: &str, shown: &str, name: &str) -> String {
+/// That `schema`, a part of the tool's, has no argument of this name.
+pub(super) fn unknown(parameters: &Value, schema: Option<&Value>, shown: &str, name: &str) -> String {
     let tool = parameters.get("title").and_then(Value::as_str).unwrap_or("the tool");
-    let schema = path.rsplit_once('/').and_then(|(parent, _)| parameters.pointer(parent));
     let known = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
     let known: Vec<&str> = known.into_iter().flat_map(|map| map.keys().map(String::as_str)).collect();
-    unknown_argument(tool, shown, name, &known)
-}
-
-pub(super) fn unknown_argument(tool: &str, shown: &str, name: &str, known: &[&str]) -> String {
     let hint = match nearest(name, known.iter().copied()) {
         Some(meant) => format!("did you mean '{meant}'?"),
         None if known.is_empty() => "it takes none".to_owned(),
         None => format!("it takes {}", known.join(", ")),
     };
     format!("'{shown}' is no argument of {tool}; {hint}")
+}
+
+/// The argument that is there and needs `missing`, if that is what the keyword says.
+fn dependent<'a>(keyword: &'a Value, object: &Value, missing: &Value) -> Option<&'a str> {
+    let needs = |names: &Value| names.as_array().is_some_and(|names| names.contains(missing));
+    let rules = keyword.as_object()?.iter();
+    rules
+        .filter(|(with, names)| object.get(with).is_some() && needs(names))
+        .map(|(with, _)| with.as_str())
+        .next()
 }
 
 /// The names that a list of `{required: [name]}` asks for, if it is nothing else.

@@ -10,6 +10,8 @@ use super::{BUILTINS, ToolClass, check::compile, family};
 
 /// The largest schema of an owner's tool, in bytes of JSON.
 const LARGEST_SCHEMA: usize = 64 * 1024;
+/// The one dialect that schemas are read in.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The longest name and summary, in characters.
 const LONGEST_NAME: usize = 64;
 const LONGEST_SUMMARY: usize = 200;
@@ -97,6 +99,10 @@ fn check_parameters(name: &str, parameters: &Value) -> Result<Value, Refusal> {
     if let Some(keyword) = reference(parameters) {
         return Err(refuse(format!("the schema has {keyword}")).help("write out what it points to"));
     }
+    if schema.get("$schema").is_some_and(|dialect| dialect != DIALECT) {
+        return Err(refuse("the schema is in another dialect".into())
+            .help(format!("leave $schema out, or write {DIALECT}")));
+    }
     schema.entry("additionalProperties").or_insert(Value::Bool(false));
     schema.insert("title".to_owned(), name.into());
     let schema = Value::Object(schema);
@@ -116,5 +122,101 @@ fn reference(schema: &Value) -> Option<&'static str> {
             .or_else(|| map.values().find_map(reference)),
         Value::Array(list) => list.iter().find_map(reference),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::check_arguments;
+
+    fn tool(name: &str, parameters: Value) -> ToolDescriptor {
+        ToolDescriptor {
+            name: name.to_owned(),
+            summary: "starts a backup".to_owned(),
+            class: ToolClass::StateMutating,
+            fleet_capable: true,
+            timeout: Some(Duration::from_secs(90)),
+            parameters,
+        }
+    }
+
+    #[test]
+    fn an_owners_tool_takes_only_what_its_schema_names() {
+        let schema = json!({"type": "object", "properties": {"path": {"type": "string", "format": "path"}}});
+        let complete = check_descriptor(&tool("backup.start", schema)).unwrap();
+        let refused = check_arguments(&complete.parameters, &json!({"pth": "/a"})).unwrap_err();
+        assert_eq!(refused.to_string(), "'pth' is no argument of backup.start; did you mean 'path'?");
+        check_arguments(&complete.parameters, &json!({"path": "/a"})).unwrap();
+        assert_eq!(check_descriptor(&complete), Ok(complete));
+        let open = json!({"type": "object", "additionalProperties": {"type": "string"}});
+        let open = check_descriptor(&tool("backup.start", open)).unwrap();
+        check_arguments(&open.parameters, &json!({"any": "a"})).unwrap();
+    }
+
+    #[test]
+    fn a_duration_is_written_as_text() {
+        let json = serde_json::to_value(tool("a.b", json!({"type": "object"}))).unwrap();
+        assert_eq!((&json["timeout"], &json["class"]), (&json!("1m30s"), &json!("state-mutating")));
+    }
+
+    #[test]
+    fn a_name_is_of_a_family_that_is_not_built_in() {
+        for (name, message) in [
+            ("backup", "is no tool name"),
+            ("Backup.start", "is no tool name"),
+            ("backup.", "is no tool name"),
+            ("backup.1st", "is no tool name"),
+            (".start", "is no tool name"),
+            ("backup.start now", "is no tool name"),
+            ("fs.read", "'fs' is built in"),
+            ("fs.backup", "'fs' is built in"),
+            ("shell.backup", "'shell' is built in"),
+            ("edge.keys.reset", "'edge' is built in"),
+        ] {
+            let refusal = check_descriptor(&tool(name, json!({"type": "object"}))).unwrap_err();
+            assert!(refusal.message.contains(message) && refusal.help.is_some(), "{name}: {refusal}");
+        }
+        check_descriptor(&tool("backup.db_1.start", json!({"type": "object"}))).unwrap();
+        let long = format!("a.{}", "b".repeat(LONGEST_NAME));
+        check_descriptor(&tool(&long, json!({"type": "object"}))).unwrap_err();
+    }
+
+    #[test]
+    fn a_schema_that_is_not_valid_or_points_elsewhere_is_refused() {
+        for (schema, message) in [
+            (json!(true), "isn't one of an object"),
+            (json!({"properties": {}}), "isn't one of an object"),
+            (json!({"type": "array"}), "isn't one of an object"),
+            (json!({"type": "object", "properties": {"a": {"type": "text"}}}), "is not valid"),
+            (json!({"type": "object", "properties": {"a": {"pattern": "("}}}), "is not valid"),
+            // Looking back takes exponential time on some texts.
+            (json!({"type": "object", "properties": {"a": {"pattern": "(a)\\1"}}}), "is not valid"),
+            (
+                json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}),
+                "another dialect",
+            ),
+            (json!({"type": "object", "$ref": "#"}), "has $ref"),
+            (json!({"type": "object", "properties": {"a": {"$ref": "http://example.com"}}}), "has $ref"),
+            (json!({"type": "object", "anyOf": [{"$dynamicRef": "#a"}]}), "has $dynamicRef"),
+            (json!({"type": "object", "$id": "http://example.com"}), "has $id"),
+            (json!({"type": "object", "description": "x".repeat(LARGEST_SCHEMA)}), "larger than 64 KiB"),
+        ] {
+            let refusal = check_descriptor(&tool("a.b", schema)).unwrap_err();
+            assert!(refusal.message.contains(message), "{refusal}");
+            assert_eq!(refusal.field.as_deref(), Some("parameters"));
+        }
+    }
+
+    #[test]
+    fn summaries_and_timeouts_have_bounds() {
+        let good = tool("a.b", json!({"type": "object"}));
+        let with = |timeout| ToolDescriptor { timeout: Some(timeout), ..good.clone() };
+        check_descriptor(&with(LONGEST_DEADLINE)).unwrap();
+        check_descriptor(&with(Duration::ZERO)).unwrap_err();
+        check_descriptor(&with(LONGEST_DEADLINE + Duration::from_millis(1))).unwrap_err();
+        for summary in ["a\nb".to_owned(), "x".repeat(LONGEST_SUMMARY + 1)] {
+            check_descriptor(&ToolDescriptor { summary, ..good.clone() }).unwrap_err();
+        }
     }
 }
