@@ -1,13 +1,18 @@
-//! The peer of many connected edges: a plain tonic service with one bidirectional stream that echoes, as its guide has
-//! it, over TLS, with every setting as it comes. Its server runs in a process of its own: this program, again.
+//! The peer of many connected edges: a plain tonic service with one bidirectional stream, as its guide has it, over TLS,
+//! with every setting as it comes. It echoes what clients send, and sends one message to all streams and waits for an
+//! answer of each when a client asks for it. Its server runs in a process of its own: this program, again.
 
 use std::{
     convert::Infallible,
     fs, io,
     path::Path,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
@@ -19,7 +24,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Notify, mpsc},
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
@@ -50,8 +55,41 @@ pub struct Echoed {
     body: Vec<u8>,
 }
 
-#[derive(Clone)]
-struct Echo;
+/// The first byte of a message that a client sends to be echoed.
+const ECHO: u8 = b'x';
+/// Of one that asks for a message to all other streams. The answer holds how many microseconds it took.
+const CONDUCT: u8 = b'c';
+/// Of one to all streams, and of the answers to it.
+const FAN_OUT: u8 = b'o';
+
+#[derive(Clone, Default)]
+struct Echo {
+    streams: Arc<Mutex<Vec<mpsc::Sender<Result<Echoed, Status>>>>>,
+    answers: Arc<AtomicUsize>,
+    answered: Arc<Notify>,
+}
+
+impl Echo {
+    /// One message to every stream, and an answer of each.
+    async fn fan_out(&self) -> Duration {
+        let streams = self.streams.lock().unwrap().clone();
+        self.answers.store(0, Ordering::Release);
+        let start = Instant::now();
+        for stream in &streams {
+            drop(stream.send(Ok(message(FAN_OUT))).await);
+        }
+        while self.answers.load(Ordering::Acquire) < streams.len() {
+            self.answered.notified().await;
+        }
+        start.elapsed()
+    }
+}
+
+fn message(kind: u8) -> Echoed {
+    let mut body = vec![b'.'; HEARTBEAT];
+    body[0] = kind;
+    Echoed { body }
+}
 
 impl NamedService for Echo {
     const NAME: &'static str = "bare.Echo";
@@ -67,8 +105,9 @@ impl Service<http::Request<Body>> for Echo {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let echo = self.clone();
         Box::pin(async move {
-            Ok(Grpc::new(ProstCodec::<Echoed, Echoed>::default()).streaming(Echo, request).await)
+            Ok(Grpc::new(ProstCodec::<Echoed, Echoed>::default()).streaming(echo, request).await)
         })
     }
 }
@@ -79,12 +118,32 @@ impl StreamingService<Echoed> for Echo {
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<Echoed>>) -> Self::Future {
+        let echo = self.clone();
         Box::pin(async move {
             let (answers, answered) = mpsc::channel(16);
             let mut messages = request.into_inner();
             tokio::spawn(async move {
+                let mut registered = false;
                 while let Ok(Some(message)) = messages.message().await {
-                    if answers.send(Ok(message)).await.is_err() {
+                    let answer = match message.body.first() {
+                        Some(&FAN_OUT) => {
+                            echo.answers.fetch_add(1, Ordering::AcqRel);
+                            echo.answered.notify_one();
+                            continue;
+                        }
+                        Some(&CONDUCT) => {
+                            Echoed { body: echo.fan_out().await.as_micros().to_string().into() }
+                        }
+                        _ => message,
+                    };
+                    if !registered {
+                        registered = true;
+                        // The conductor isn't one of those that are sent to.
+                        if answer.body.first() == Some(&ECHO) {
+                            echo.streams.lock().unwrap().push(answers.clone());
+                        }
+                    }
+                    if answers.send(Ok(answer)).await.is_err() {
                         return;
                     }
                 }
@@ -154,7 +213,11 @@ pub async fn serve(chain: &Path, key: &Path) {
             });
         }
     });
-    Server::builder().add_service(Echo).serve_with_incoming(ReceiverStream::new(accepted)).await.unwrap();
+    Server::builder()
+        .add_service(Echo::default())
+        .serve_with_incoming(ReceiverStream::new(accepted))
+        .await
+        .unwrap();
 }
 
 /// How clients do TLS: with the CA of this file.
@@ -171,34 +234,54 @@ pub fn client_tls(ca_pem: &str) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-/// Connects, and sends a message in each round.
+/// An open stream.
+struct Live {
+    outgoing: mpsc::Sender<Echoed>,
+    answers: Streaming<Echoed>,
+}
+
+impl Live {
+    /// Connects, and sends the first message.
+    async fn open(address: String, tls: TlsConnector, first: Echoed) -> Result<Self, Status> {
+        let broken = |error: tonic::transport::Error| Status::unavailable(format!("{error:?}"));
+        let connector = tower::service_fn(move |_| {
+            let (address, tls) = (address.clone(), tls.clone());
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                let name = HOST.try_into().map_err(io::Error::other)?;
+                io::Result::Ok(TokioIo::new(tls.connect(name, stream).await?))
+            }
+        });
+        let uri = format!("http://{HOST}");
+        let endpoint = Endpoint::from_shared(uri).map_err(broken)?;
+        let channel = endpoint.connect_with_connector(connector).await.map_err(broken)?;
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.map_err(broken)?;
+        let (outgoing, messages) = mpsc::channel(16);
+        let mut live = outgoing.clone();
+        Self::send(&mut live, first).await?;
+        let path = http::uri::PathAndQuery::from_static("/bare.Echo/Stream");
+        let codec = ProstCodec::<Echoed, Echoed>::default();
+        let request = Request::new(ReceiverStream::new(messages));
+        let answers = client.streaming(request, path, codec).await?.into_inner();
+        Ok(Self { outgoing, answers })
+    }
+
+    async fn send(outgoing: &mut mpsc::Sender<Echoed>, message: Echoed) -> Result<(), Status> {
+        outgoing.send(message).await.map_err(|_| Status::unavailable("the stream takes nothing more"))
+    }
+
+    async fn next(&mut self) -> Result<Echoed, Status> {
+        self.answers.message().await?.ok_or_else(|| Status::unavailable("the stream has ended"))
+    }
+}
+
+/// Connects, sends a message in each round, and answers those of a fan-out.
 pub async fn live(mut member: Member, address: String, tls: TlsConnector) -> Result<(), Status> {
     let permit = member.enter().await;
-    let broken = |error: tonic::transport::Error| Status::unavailable(format!("{error:?}"));
-    let connector = tower::service_fn(move |_| {
-        let (address, tls) = (address.clone(), tls.clone());
-        async move {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            let name = HOST.try_into().map_err(io::Error::other)?;
-            io::Result::Ok(TokioIo::new(tls.connect(name, stream).await?))
-        }
-    });
-    let uri = format!("http://{HOST}");
-    let endpoint = Endpoint::from_shared(uri).map_err(broken)?;
-    let channel = endpoint.connect_with_connector(connector).await.map_err(broken)?;
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(broken)?;
-    let (outgoing, messages) = mpsc::channel(16);
-    let message = || Echoed { body: vec![b'x'; HEARTBEAT] };
-    let gone = |_| Status::unavailable("the stream takes nothing more");
-    outgoing.send(message()).await.map_err(gone)?;
-    let path = http::uri::PathAndQuery::from_static("/bare.Echo/Stream");
-    let codec = ProstCodec::<Echoed, Echoed>::default();
-    let request = Request::new(ReceiverStream::new(messages));
-    let mut answers = client.streaming(request, path, codec).await?.into_inner();
-    let ended = || Status::unavailable("the stream has ended");
-    answers.message().await?.ok_or_else(ended)?;
+    let mut live = Live::open(address, tls, message(ECHO)).await?;
+    live.next().await?;
     drop(permit);
     member.joined();
     loop {
@@ -207,14 +290,25 @@ pub async fn live(mut member: Member, address: String, tls: TlsConnector) -> Res
                 if !more {
                     return Ok(());
                 }
-                outgoing.send(message()).await.map_err(gone)?;
+                Live::send(&mut live.outgoing, message(ECHO)).await?;
             }
-            answer = answers.message() => {
-                answer?.ok_or_else(ended)?;
-                member.answered();
+            answer = live.next() => {
+                let answer = answer?;
+                if answer.body.first() == Some(&FAN_OUT) {
+                    Live::send(&mut live.outgoing, message(FAN_OUT)).await?;
+                } else {
+                    member.answered();
+                }
             }
         }
     }
+}
+
+/// Lets the server send one message to all streams and wait for their answers. Gives how long that took there.
+pub async fn fan_out(address: String, tls: TlsConnector) -> Result<Duration, Status> {
+    let mut live = Live::open(address, tls, message(CONDUCT)).await?;
+    let took = String::from_utf8_lossy(&live.next().await?.body).parse().expect("a number");
+    Ok(Duration::from_micros(took))
 }
 
 /// Writes a CA's certificate and a server's into `folder`, and gives the former.

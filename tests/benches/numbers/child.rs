@@ -150,6 +150,11 @@ impl Process {
         self.status("VmRSS:").expect("the process runs")
     }
 
+    /// The highest resident memory so far, in bytes.
+    pub fn peak(self) -> u64 {
+        self.status("VmHWM:").expect("the process runs")
+    }
+
     /// Resident memory in bytes that isn't a file's.
     pub fn anonymous(self) -> u64 {
         self.status("RssAnon:").expect("the process runs")

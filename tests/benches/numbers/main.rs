@@ -1,11 +1,12 @@
 //! The numbers that the product promises, measured with the real programs on this machine, each next to its peer of
-//! the same run: `make bench`, or `cargo bench -p aegis-tests -- plan connected idle start` for some of them.
+//! the same run: `make bench`, or `cargo bench -p aegis-tests -- fanout output` for some of them.
 //!
 //! | variable | what it does |
 //! |---|---|
 //! | `AEGIS_BENCH_WRITE=1` | writes the table into `docs/specification.md` |
 //! | `AEGIS_BENCH_OBJECTS`, `AEGIS_BENCH_EDGES` | fewer than ten thousand |
 //! | `AEGIS_BENCH_IDLE_SECONDS` | how long an idle daemon is watched, instead of 60 s |
+//! | `AEGIS_BENCH_SALT` | a folder with Salt in `peers/salt` (a virtual environment), to run it as a peer |
 //! | `AEGIS_BENCH_QUIET_SECONDS` | how long to wait for a quiet machine at most, instead of 60 s |
 #![allow(
     clippy::unwrap_used,
@@ -23,11 +24,14 @@ mod connected;
 mod controller;
 mod crowd;
 mod edge;
+mod fanout;
 mod fleet;
 mod idle;
 mod machine;
 mod nodes;
+mod output;
 mod plan;
+mod salt;
 mod report;
 mod start;
 
@@ -52,6 +56,15 @@ fn main() {
         }
         if wanted("connected") {
             connected::run(&mut report).await;
+        }
+        if wanted("fanout") {
+            fanout::run(&mut report).await;
+        }
+        if wanted("salt") {
+            salt::run(&mut report).await;
+        }
+        if wanted("output") {
+            output::run(&mut report).await;
         }
         if wanted("idle") {
             idle::run(&mut report).await;

@@ -40,6 +40,7 @@ pub fn capabilities(index: usize) -> Capabilities {
         local_tools: ["docker", "git", "shell", "systemctl"].map(String::from).into(),
         labels: [("region".to_owned(), format!("eu-{}", index % 7))].into(),
         version: "0.1.0".into(),
+        tools: vec![],
     }
 }
 
