@@ -21,13 +21,14 @@ const PURGE_EVERY: Duration = Duration::from_hours(1);
 /// How long a spent token id is kept after its end, in seconds: clocks jump.
 const KEEP_SPENT: i64 = 24 * 3600;
 
-/// Ends streams that were silent for too long. Runs until it is dropped.
+/// Ends streams that were silent for too long, or whose key was good for long enough. Runs until it is dropped.
 pub(crate) async fn sweep(controller: Arc<Controller>) {
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for node in controller.live.silent(controller.uptime()) {
+        let now = controller.uptime();
+        for node in controller.live.silent(now).into_iter().chain(controller.live.outdated(now)) {
             // A stream that takes no message any more is cut off.
             if controller.bus.send(&node, Order::Tick).is_err() {
                 controller.bus.evict(&node);

@@ -9,7 +9,10 @@ use aegis_core::{NodeId, Revision};
 use aegis_store::{Batch, CommitError};
 use aegis_wire::{
     ApiError, Code, PublicKey, Reason,
-    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, is_proven},
+    enrollment::{
+        AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, RotateRequest, Rotated,
+        is_proven,
+    },
     token::EnrollmentClaims,
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +25,7 @@ use crate::{
     state::Controller,
 };
 
-/// A token id that is spent: an enrolment token that was redeemed, or a node token that was revoked.
+/// A token id that is spent: an enrolment token that was redeemed, or a node token that was revoked or rotated.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Spent {
     /// By which node.
@@ -60,6 +63,15 @@ impl EnrollmentService for Enrollments {
             let detail = format!("{rule} (from {})", peer.ip());
             self.0.audit_refusal(self.0.event("", "", action, id.as_str(), &detail));
             answer
+        })
+    }
+
+    async fn rotate(&self, peer: SocketAddr, request: RotateRequest) -> Result<Rotated, ApiError> {
+        self.limit(peer)?;
+        self.0.rotate(&request).await.map_err(|no| {
+            let detail = format!("{} (from {})", no.rule, peer.ip());
+            self.0.audit_refusal(self.0.event("", "", "rotate", request.node_id.as_str(), &detail));
+            no.answer
         })
     }
 }
@@ -146,7 +158,7 @@ impl Enrollments {
         label: Option<&str>,
     ) -> Result<(Node, Option<(Node, Revision)>), ApiError> {
         let store = &*self.0.store;
-        let id = NodeId::of_public_key(request.public_key.as_bytes());
+        let id = nodes::of_key(store, &request.public_key).map_err(failed)?;
         let have = nodes::get(store, &id).map_err(failed)?;
         if let Some((have, _)) = &have {
             may_enroll_again(have, claims, &request.public_key)?;
@@ -179,6 +191,7 @@ impl Enrollments {
             jti: String::new(),
             enrolled_at_ms: self.0.clock.now_ms(),
             revoked_at_ms: 0,
+            rotation: have.as_ref().and_then(|(node, _)| node.rotation.clone()),
             id,
         };
         Ok((node, have))
@@ -191,6 +204,10 @@ impl Enrollments {
         batch.check(&spent, absent);
         batch.put(&spent, json(&Spent { node: node.id.clone(), ends: claims.exp }));
         batch.check(keyspace::node(&node.id), have.map_or(absent, |(_, revision)| *revision));
+        if have.is_none() {
+            // Nor may another node get this key by a rotation in between.
+            batch.check(keyspace::rotated_key(&node.public_key), absent);
+        }
         batch.put(keyspace::node(&node.id), json(node));
         let old_name = have.map(|(old, _)| (old.name.as_str(), old.labelled));
         if old_name != Some((node.name.as_str(), node.labelled)) {

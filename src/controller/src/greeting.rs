@@ -109,13 +109,18 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
         outbound: Outbound::default(),
         route,
         token_ends,
+        old_key_ends: None,
         drain: drain.drain.unwrap_or(false),
         drain_told: 0,
     };
-    if standing.is_none_or(|(node, _)| node.is_revoked()) {
+    if standing.as_ref().is_none_or(|(node, _)| node.is_revoked()) {
         // Revoked between the check and the registration, when nobody could tell this stream.
         controller.live.disconnect(&link.node, link.route.generation(), now_ms);
         return Err(End::Refused(revoked()));
+    }
+    if standing.is_some_and(|(node, _)| node.public_key != link.key) {
+        controller.live.disconnect(&link.node, link.route.generation(), now_ms);
+        return Err(End::NotAccepted("the node has another key since a moment ago"));
     }
     let welcome = Command::Welcome {
         name: node.name,

@@ -2,6 +2,7 @@
 //! not there.
 
 use aegis_core::{NodeId, ObjectKey, Owner, TenantId};
+use aegis_wire::PublicKey;
 
 /// The log of everything that happened.
 pub(crate) const AUDIT: &str = "audit";
@@ -34,6 +35,11 @@ pub(crate) fn name(tenant: &TenantId, name: &str, id: &NodeId) -> String {
 /// Keeps two enrolments at once from getting the same name out of their token's label.
 pub(crate) fn label(tenant: &TenantId, label: &str) -> String {
     format!("label/{tenant}/{label}")
+}
+/// Whose key it became by a rotation. It stays for good: a key is never another node's. The one that a node enrolled
+/// with has no such row, for it is in the node's id.
+pub(crate) fn rotated_key(key: &PublicKey) -> String {
+    format!("key/{}", key.thumbprint())
 }
 pub(crate) fn jti(jti: &str) -> String {
     format!("jti/{jti}")

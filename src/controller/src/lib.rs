@@ -22,6 +22,7 @@ mod nonces;
 mod operator;
 mod rate;
 mod reattestation;
+mod rotation;
 mod run;
 mod session;
 mod state;

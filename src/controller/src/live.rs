@@ -24,6 +24,9 @@ pub(crate) struct Presence {
     /// When it was last heard, since the controller's start.
     #[serde(skip)]
     heard: Duration,
+    /// When the key of its stream isn't good any more, since the controller's start; none: it is the node's.
+    #[serde(skip)]
+    old_key_ends: Option<Duration>,
     /// Which of the node's streams this is about; a later one has a higher number.
     #[serde(skip)]
     generation: u64,
@@ -59,6 +62,7 @@ impl Live {
         // Hello is as good a sign of life as any heartbeat.
         presence.heartbeat_ms = now_ms;
         presence.draining = false;
+        presence.old_key_ends = None;
         presence.heard = heard;
         *presence
     }
@@ -101,6 +105,23 @@ impl Live {
     pub fn get(&self, id: &NodeId, now: Duration) -> Presence {
         let presence = lock(&self.0).get(id).copied().unwrap_or_default();
         Presence { connected: presence.connected && !presence.is_silent(now), ..presence }
+    }
+
+    /// The node has another key; the one of this stream is good until `ends`.
+    pub fn change_over(&self, id: &NodeId, generation: u64, ends: Duration) {
+        let mut nodes = lock(&self.0);
+        if let Some(presence) = nodes.get_mut(id).filter(|presence| presence.generation == generation) {
+            presence.old_key_ends = Some(ends);
+        }
+    }
+
+    /// Those that count as connected, with a key whose time is over.
+    pub fn outdated(&self, now: Duration) -> Vec<NodeId> {
+        let nodes = lock(&self.0);
+        let outdated = nodes.iter().filter(|(_, presence)| {
+            presence.connected && presence.old_key_ends.is_some_and(|ends| ends <= now)
+        });
+        outdated.map(|(id, _)| id.clone()).collect()
     }
 
     /// Those that count as connected and weren't heard for too long.

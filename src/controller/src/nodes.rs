@@ -1,5 +1,5 @@
-//! Who is enrolled. A node's record is written when it enrols, when its capabilities change, and when it is revoked;
-//! never for a heartbeat.
+//! Who is enrolled. A node's record is written when it enrols, when its capabilities or its key change, and when it is
+//! revoked; never for a heartbeat.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) enum Standing {
 }
 
 /// A node's identity, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub id: NodeId,
     /// Never changes.
@@ -33,11 +33,23 @@ pub(crate) struct Node {
     pub labelled: bool,
     pub capabilities: Capabilities,
     pub standing: Standing,
-    /// The id of the node token that enrolment gave.
+    /// The id of the node token that enrolment, or what came after it, gave.
     pub jti: String,
     pub enrolled_at_ms: i64,
     /// 0: never.
     pub revoked_at_ms: i64,
+    /// The last change of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+}
+
+/// A change of a node's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rotation {
+    /// What it was before.
+    pub previous_key: PublicKey,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
 }
 
 impl Node {
@@ -86,6 +98,14 @@ pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
 pub(crate) fn get(store: &dyn Store, id: &NodeId) -> Result<Option<(Node, Revision)>, StoreError> {
     let Some(entry) = store.get(&keyspace::node(id))? else { return Ok(None) };
     Ok(Some((read(&entry.key, &entry.value)?, entry.revision)))
+}
+
+/// The node that has or had this key, or that would be made for it.
+pub(crate) fn of_key(store: &dyn Store, key: &PublicKey) -> Result<NodeId, StoreError> {
+    let row = keyspace::rotated_key(key);
+    let Some(entry) = store.get(&row)? else { return Ok(NodeId::of_public_key(key.as_bytes())) };
+    NodeId::new(&*String::from_utf8_lossy(&entry.value))
+        .map_err(|error| StoreError::Engine(format!("'{row}' can't be read: {error}")))
 }
 
 /// Every node of the tenant, in the order of the ids.

@@ -25,7 +25,8 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn rule(rule: impl Into<String>) -> Self {
+    /// It broke this rule, and is told what everybody is told.
+    pub fn rule(rule: impl Into<String>) -> Self {
         Self { answer: not_accepted(), rule: rule.into() }
     }
 }
@@ -84,7 +85,7 @@ impl Controller {
         if node.is_revoked() {
             return Err(revoked().into());
         }
-        match self.broken_rule(claims, &node).map_err(failed)? {
+        match self.broken_rule_of_returning(claims, &node).map_err(failed)? {
             Some(rule) => Err(Refused::rule(rule)),
             None => Ok((node, revision)),
         }
@@ -100,7 +101,8 @@ impl Controller {
     }
 }
 
-fn token_refused(error: &TokenError) -> Refused {
+/// What is said of a token that isn't one of the last 90 days, or none of ours.
+pub(crate) fn token_refused(error: &TokenError) -> Refused {
     let rule = error.to_string();
     let answer = match error {
         TokenError::Expired(at) => {

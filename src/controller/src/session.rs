@@ -1,7 +1,7 @@
 //! One daemon's stream. It is driven by being polled for the next command, so it needs neither a task nor a timer of
 //! its own: with ten thousand of them that is what counts.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use aegis_core::{
     NodeId, TenantId,
@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub route: Registration<Order>,
     /// When the node token ends, in seconds since 1970. A stream doesn't outlive it.
     pub token_ends: i64,
+    /// When the key isn't good any more, since the controller's start; there once the node has another.
+    pub old_key_ends: Option<Duration>,
     /// What the daemon was told last.
     pub drain: bool,
     /// The sequence of the command that told it; 0: its welcome did.
@@ -65,6 +67,8 @@ pub(crate) enum End {
     NotAccepted(&'static str),
     /// The node token has ended and wasn't renewed.
     TokenEnded,
+    /// The node has another key by now, and its time to change over has passed.
+    Rotated,
     /// The store failed.
     Failed(String),
 }
@@ -128,6 +132,9 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             order = link.route.next() => Step::Order(order),
             event = self.incoming.next() => Step::Event(event),
         };
+        if link.old_key_ends.is_some_and(|ends| self.controller.uptime() >= ends) {
+            return Err(End::Rotated);
+        }
         match step {
             Step::Order(order) => self.obey(order),
             Step::Event(None) => Err(End::Reason(EndReason::Closed)),
@@ -148,6 +155,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             }
             Some(Order::Refresh) => {
                 let Some((node, _)) = nodes::get(&*self.controller.store, &link.node)? else { return Ok(()) };
+                link.note_rotation(&self.controller, &node);
                 let drain = nodes::declared(&*self.controller.store, &node)?.drain.unwrap_or(false);
                 if drain != link.drain {
                     link.drain = drain;
@@ -170,7 +178,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
         let event =
             open::<Event>(unverified, &link.key, &mut link.inbound, now_ms).map_err(End::Envelope)?.body;
         if now_ms.div_euclid(1000) >= link.token_ends {
-            return Err(End::TokenEnded);
+            return Err(if link.old_key_ends.is_some() { End::Rotated } else { End::TokenEnded });
         }
         let heard = self.controller.uptime();
         self.controller.live.hear(&link.node, heard);
@@ -191,15 +199,22 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
                 }
                 None
             }
+            // HELPER 6: scaffolding.
+            Event::CommandResult(_) | Event::CommandProgress { .. } => None,
             Event::TokenRequest => {
                 let node = nodes::get(&*self.controller.store, &link.node)?.map(|(node, _)| node);
                 let Some(node) = node.filter(|node| !node.is_revoked()) else {
                     return self.advance(StreamInput::Revoked);
                 };
-                let minted =
-                    self.controller.mint_node_token(&node).map_err(|error| End::Failed(error.to_string()))?;
-                link.token_ends = minted.claims.exp;
-                Some(Command::NodeToken { token: minted.token })
+                // A token for the node's new key is got with that key only, and there is none for the old one any more.
+                if node.public_key == link.key {
+                    let minted = self.controller.mint_node_token(&node);
+                    let minted = minted.map_err(|error| End::Failed(error.to_string()))?;
+                    link.token_ends = minted.claims.exp;
+                    Some(Command::NodeToken { token: minted.token })
+                } else {
+                    None
+                }
             }
         };
         if let Some(answer) = answer {
@@ -246,6 +261,15 @@ impl<S> Drop for Session<S> {
 }
 
 impl Link {
+    /// The key of this stream isn't the node's any more: it is good for a while yet, here only.
+    fn note_rotation(&mut self, controller: &Controller, node: &nodes::Node) {
+        let Some(rotation) = node.rotation.as_ref().filter(|_| node.public_key != self.key) else { return };
+        let ends = controller.uptime() + rotation.overlap_left(controller.clock.now_ms());
+        let ends = self.old_key_ends.map_or(ends, |before| before.min(ends));
+        self.old_key_ends = Some(ends);
+        controller.live.change_over(&self.node, self.route.generation(), ends);
+    }
+
     /// Signs the next command of this stream.
     fn seal(&mut self, controller: &Controller, command: &Command) -> Result<Envelope, End> {
         let route = Route { sender: &controller.sender, stream: self.inbound.stream() };
@@ -289,6 +313,7 @@ impl std::fmt::Display for End {
             Self::Refused(error) => error.fmt(f),
             Self::NotAccepted(rule) => f.write_str(rule),
             Self::TokenEnded => f.write_str("the node token has ended"),
+            Self::Rotated => f.write_str("the node has another key by now; connect with that"),
         }
     }
 }
@@ -302,7 +327,9 @@ impl End {
             Self::Refused(error) => error,
             Self::NotAccepted(_) => not_accepted(),
             Self::Reason(EndReason::Revoked) => revoked(),
-            Self::Reason(EndReason::Stopping | EndReason::Silent) => ApiError::unavailable(message),
+            Self::Rotated | Self::Reason(EndReason::Stopping | EndReason::Silent) => {
+                ApiError::unavailable(message)
+            }
             Self::Reason(EndReason::Replaced) => {
                 ApiError::conflict(message).hint("another daemon runs with the same key; stop one of the two")
             }

@@ -88,6 +88,7 @@ pub(crate) fn capabilities(hostname: &str) -> Capabilities {
         local_tools: vec!["docker".to_owned()],
         labels: [("region".to_owned(), "eu".to_owned())].into(),
         version: "0.1.0".to_owned(),
+        tools: vec![],
     }
 }
 
@@ -122,7 +123,7 @@ pub(crate) async fn attest_with(
 }
 
 /// An enrolled host.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Host {
     pub key: SigningKey,
     pub id: NodeId,

@@ -143,14 +143,40 @@ impl Controller {
         claims: &NodeClaims,
         node: &Node,
     ) -> Result<Option<&'static str>, StoreError> {
+        if let Some(rule) = self.foreign_rule(claims, node) {
+            return Ok(Some(rule));
+        }
         let rules = [
-            (claims.sub != node.id, "the token is another node's"),
-            (claims.tid != node.tenant, "the token is another tenant's"),
-            (claims.role != NODE_ROLE, "the token is for another role"),
             (!claims.is_bound_to(&node.public_key), "the token is bound to another key"),
             (self.is_spent(&claims.jti)?, "the token was revoked"),
         ];
         Ok(rules.into_iter().find_map(|(broken, rule)| broken.then_some(rule)))
+    }
+
+    /// As [`Controller::broken_rule`], for whoever has shown to have the node's key and wants a token for it. The token
+    /// may be the one that the last rotation spent: a host that fell before it had the answer has no other.
+    pub(crate) fn broken_rule_of_returning(
+        &self,
+        claims: &NodeClaims,
+        node: &Node,
+    ) -> Result<Option<&'static str>, StoreError> {
+        match &node.rotation {
+            Some(rotation) if claims.is_bound_to(&rotation.previous_key) => {
+                Ok(self.foreign_rule(claims, node))
+            }
+            _ => self.broken_rule(claims, node),
+        }
+    }
+
+    /// The first rule that a token with these claims breaks as one of `node`'s, whatever its key.
+    #[allow(clippy::unused_self, reason = "reads as what the controller does")]
+    pub(crate) fn foreign_rule(&self, claims: &NodeClaims, node: &Node) -> Option<&'static str> {
+        let rules = [
+            (claims.sub != node.id, "the token is another node's"),
+            (claims.tid != node.tenant, "the token is another tenant's"),
+            (claims.role != NODE_ROLE, "the token is for another role"),
+        ];
+        rules.into_iter().find_map(|(broken, rule)| broken.then_some(rule))
     }
 
     /// Whether a token's id was redeemed or revoked.
