@@ -8,6 +8,7 @@ mod edge_node;
 mod erased;
 pub mod policy;
 mod quantity;
+mod rollout;
 mod security_context;
 mod set;
 mod table;
@@ -19,6 +20,7 @@ pub use erased::{
     AnyPlan, Line, Next, PlanError, check_stored, export, plan_declared, plan_delete, plan_edit, project,
 };
 pub use quantity::{ByteSize, InvalidQuantity, Rate};
+pub use rollout::{Batch, HealthCheck, Rollback, Rollout, RolloutMode, RolloutSpec, RolloutStrategy};
 pub use security_context::{Capability, SecurityContext, SecurityContextSpec};
 pub use set::UniqueSet;
 pub use table::{API_VERSION, AnyKind, Info, KINDS, Spec, Visitor, find, spec_schema, visit};

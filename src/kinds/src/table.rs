@@ -4,7 +4,7 @@ use aegis_core::{Kind, Refusal};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use crate::{EdgeGroup, EdgeNode, SecurityContext};
+use crate::{EdgeGroup, EdgeNode, Rollout, SecurityContext};
 
 /// The `apiVersion` of every manifest document.
 pub const API_VERSION: &str = "aegis.dev/v1";
@@ -105,6 +105,7 @@ kinds! {
     EdgeNode, &["edgenodes", "node", "nodes"], "an enrolled host, as operators classify it", "edge-node.yaml";
     EdgeGroup, &["edgegroups", "group", "groups"], "a named selector with pinned hosts", "edge-group.yaml";
     SecurityContext, &["securitycontexts", "context", "contexts"], "what callers may do on a host", "security-context.yaml";
+    Rollout, &["rollouts"], "a tool call that hosts get once, in waves", "rollout.yaml";
 }
 
 /// The kind that `text` names: its name in any case, its plural, or a short form.

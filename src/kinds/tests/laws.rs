@@ -14,9 +14,10 @@ use aegis_core::{
 };
 use aegis_kinds::{
     AnyKind, Capability, EdgeGroup, EdgeGroupEdit, EdgeGroupSpec, EdgeNode, EdgeNodeEdit, EdgeNodeSpec,
-    SecurityContext, SecurityContextSpec, UniqueSet,
+    HealthCheck, Rollback, Rollout, RolloutSpec, SecurityContext, SecurityContextSpec, UniqueSet,
 };
 use proptest::{collection, option, prelude::*, sample::select, strategy::BoxedStrategy};
+use serde_json::{Map, Value};
 
 /// Specs and edits of a kind, from a small world, so that they meet often.
 trait Sample: AnyKind + Debug {
@@ -108,6 +109,35 @@ impl Sample for SecurityContext {
     }
 }
 
+impl Sample for Rollout {
+    fn spec() -> BoxedStrategy<RolloutSpec> {
+        let args = || {
+            let value = prop_oneof![any::<bool>().prop_map(Value::from), "[xy]".prop_map(Value::from)];
+            collection::btree_map(select(vec!["a", "b", "c"]).prop_map(str::to_owned), value, 0..3)
+                .prop_map(|args| args.into_iter().collect::<Map<_, _>>())
+        };
+        let tool = || select(vec!["cmd.run", "shell", "backup.start"]).prop_map(str::to_owned);
+        let strategy =
+            select(vec!["{}", r#"{"batch": 2}"#, r#"{"mode": "parallel", "onError": "continue"}"#])
+                .prop_map(|strategy| serde_json::from_str(strategy).unwrap());
+        let context = select(vec!["default", "deploy"]).prop_map(str::to_owned);
+        let check =
+            (tool(), args()).prop_map(|(tool, args)| Box::new(HealthCheck { tool, args, deadline: None }));
+        let rollback = (tool(), args()).prop_map(|(tool, args)| Box::new(Rollback { tool, args }));
+        let rest = (strategy, context, option::of(check), option::of(rollback), any::<bool>());
+        (targets(), tool(), args(), rest)
+            .prop_map(|(target, tool, args, rest)| {
+                let (strategy, security_context, health_check, rollback, catch_up) = rest;
+                let new = RolloutSpec::new(target, tool);
+                RolloutSpec { args, security_context, strategy, health_check, rollback, catch_up, ..new }
+            })
+            .boxed()
+    }
+    fn change() -> BoxedStrategy<Option<Self::Edit>> {
+        Just(None).boxed()
+    }
+}
+
 fn run<T: Debug>(strategy: impl Strategy<Value = T>, law: impl Fn(T) -> Result<(), TestCaseError>) {
     let config = ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() };
     proptest::test_runner::TestRunner::new(config).run(&strategy, law).unwrap();
@@ -121,7 +151,8 @@ macro_rules! laws {
             laws::$law::<EdgeNode>();
             laws::$law::<EdgeGroup>();
             laws::$law::<SecurityContext>();
-            assert_eq!(aegis_kinds::KINDS.len(), 3, "a new kind joins the laws here");
+            laws::$law::<Rollout>();
+            assert_eq!(aegis_kinds::KINDS.len(), 4, "a new kind joins the laws here");
         })*
     };
 }
