@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use aegis_core::{
     Kind, NodeId, ObjectKey, Outcome, diagnostic::Diagnostic, ownership::Policy, selector::Target,
 };
-use aegis_kinds::{AnyKind, EdgeGroup, EdgeNode, KINDS, Next, Spec, Visitor};
+use aegis_kinds::{AnyKind, EdgeGroup, EdgeNode, KINDS, Next, Rollout, Spec, Visitor};
 use aegis_wire::error::ApiError;
 
 use crate::{
@@ -53,7 +53,7 @@ impl Decoder for Kinds {
     }
 
     fn refine(&self, kind: &str, path: &str, text: &str) -> Option<Refined> {
-        if (kind, path) != (EdgeGroup::NAME, "spec.selector") {
+        if ![(EdgeGroup::NAME, "spec.selector"), (Rollout::NAME, "spec.target")].contains(&(kind, path)) {
             return None;
         }
         let error = text.parse::<Target>().err()?;

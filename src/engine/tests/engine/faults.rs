@@ -64,6 +64,31 @@ fn what_prune_removes_cant_be_referred_to() {
 }
 
 #[test]
+fn a_rollout_needs_its_group_and_context_and_arguments_that_its_tool_takes() {
+    let realm = realm();
+    let rollout = |name: &str, rest: &str| {
+        let spec = format!("\n  tool: cmd.run\n  args: {{command: uptime}}\n{rest}");
+        document("Rollout", name, &spec)
+    };
+    let text = rollout("group", "  target: group:wbe\n")
+        + &rollout("context", "  target: all\n  securityContext: x\n");
+    assert_eq!(
+        by("f").faults(&realm, &[("a.yaml", &text)]),
+        [
+            "a.yaml:8:11: error: there is no EdgeGroup/wbe | declare it, or see `aegis get EdgeGroup`",
+            "a.yaml:18:20: error: there is no SecurityContext/x | declare it, or see `aegis get SecurityContext`",
+        ]
+    );
+    let argument = "\n  target: all\n  tool: cmd.run\n  args:\n    comand: ls\n";
+    let faults = by("f").faults(&realm, &[("a.yaml", &document("Rollout", "argument", argument))]);
+    let place = "a.yaml:9:13: error: 'comand' is no argument of cmd.run; did you mean 'command'?";
+    assert!(faults.len() == 1 && faults[0].starts_with(place), "{faults:?}");
+    let fine = rollout("fine", "  target: group:new\n") + &group("new", "all");
+    let report = by("f").apply(&realm, &fine);
+    assert_eq!(outcomes(&report), ["EdgeGroup/new created", "Rollout/fine created"]);
+}
+
+#[test]
 fn what_doesnt_exist_is_named_with_its_place_and_the_nearest_name() {
     let realm = realm();
     by("other").apply(&realm, &group("backend", "all"));

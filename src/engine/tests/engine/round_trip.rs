@@ -123,7 +123,22 @@ fn specs() -> impl Strategy<Value = (ObjectKey, Spec)> {
                 let value = json!({"capabilities": capabilities, "deny": deny});
                 (ObjectKey::new("SecurityContext", name), spec("SecurityContext", value))
             });
-    prop_oneof![node, group, context]
+    let value = prop_oneof![text().prop_map(serde_json::Value::from), any::<i32>().prop_map(Into::into)];
+    let args = collection::btree_map("[a-z]{1,4}", value, 0..3);
+    let batch =
+        prop_oneof![(1..9_u32).prop_map(|n| json!(n)), (1..101_u8).prop_map(|p| json!(format!("{p}%")))];
+    let rollout = ("[a-z0-9]{1,5}", args, option::of(batch), any::<bool>()).prop_map(
+        move |(name, args, batch, catch_up)| {
+            let mut value = json!({"target": "tags=prod", "tool": "backup.start", "args": args});
+            value["catchUp"] = catch_up.into();
+            if let Some(batch) = batch {
+                value["strategy"] = json!({"batch": batch, "deadline": "90s"});
+                value["healthCheck"] = json!({"tool": "backup.check", "args": args});
+            }
+            (ObjectKey::new("Rollout", name), spec("Rollout", value))
+        },
+    );
+    prop_oneof![node, group, context, rollout]
 }
 
 proptest! {

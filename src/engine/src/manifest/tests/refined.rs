@@ -29,3 +29,11 @@ fn a_selector_that_does_not_stand_as_it_is_is_marked_as_a_whole() {
     let escaped = rendered("\"tags=prod\\u0020tgs=web\"");
     assert!(escaped.contains("unknown key 'tgs'\n --> fleet.yaml:6:13\n"), "{escaped}");
 }
+
+#[test]
+fn a_rollouts_target_is_marked_where_it_is_wrong() {
+    let text = "apiVersion: aegis.dev/v1\nkind: Rollout\nmetadata:\n  name: web\nspec:\n  target: tgs=web\n  tool: shell\n";
+    let sources = Sources::from_texts([("fleet.yaml", text.to_owned())]).unwrap();
+    let shown = load(&sources, &Kinds).map(|_| ()).unwrap_err().render(false);
+    assert!(shown.contains("unknown key 'tgs'\n --> fleet.yaml:6:11\n"), "{shown}");
+}
