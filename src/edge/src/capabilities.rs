@@ -82,6 +82,8 @@ pub fn capabilities(config: &EdgeConfig, host: &Host) -> Capabilities {
         local_tools: config.local_tools.clone().unwrap_or_else(detected),
         labels: config.labels.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        // The config was checked when it was read.
+        tools: config.tools.iter().filter_map(|tool| Some(tool.checked().ok()?.0)).collect(),
     }
 }
 
@@ -119,6 +121,16 @@ mod tests {
             ("db-1", &["psql".to_owned()][..])
         );
         assert_eq!(found.labels["region"], "eu");
+    }
+
+    #[test]
+    fn the_owners_tools_are_reported_complete() {
+        let (_dir, host) = host(&[]);
+        let tool = "{name: a.b, class: read-only, argv: [x, '{y}'], parameters: {type: object, properties: {y: {type: string}}}}";
+        let config = parse(&format!("cluster: {{edge: {{tools: [{tool}]}}}}"), "x").unwrap();
+        let found = capabilities(&config, &host).tools;
+        assert_eq!((found.len(), found[0].name.as_str(), found[0].fleet_capable), (1, "a.b", true));
+        assert_eq!(found[0].parameters["additionalProperties"], false);
     }
 
     #[test]

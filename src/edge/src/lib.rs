@@ -10,6 +10,7 @@ pub mod proxy;
 pub mod run;
 pub mod state;
 pub mod status;
+pub mod tools;
 
 #[cfg(test)]
 mod fake_controller;

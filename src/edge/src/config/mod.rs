@@ -1,6 +1,7 @@
 //! `aegis-config.yaml`: kind `NodeConfig`, or the bare block that begins with `cluster:`.
 
 mod error;
+mod own_tool;
 mod read;
 mod rewrite;
 mod template;
@@ -14,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
+pub use own_tool::OwnTool;
+pub(crate) use own_tool::Piece;
 pub(crate) use read::read_text;
 pub use read::{load, parse};
 pub use rewrite::{RewriteError, rewrite};
@@ -111,9 +114,30 @@ pub struct EdgeConfig {
     /// What this host's owner allows at most. It can only narrow what the controller pushes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_policy: Option<SecurityContextSpec>,
+    /// Where tools may touch files at most: absolute paths, each with all that is beneath it. Without it, wherever the
+    /// security context lets them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_points: Option<Vec<String>>,
+    /// Tools of this host's own, beside those that are built in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<OwnTool>,
+    /// How many tools may run at once; without it, 16.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_tools: Option<u16>,
     /// What the daemon writes to standard error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogConfig>,
+}
+
+/// How many tools run at once where the config doesn't say (2-protocol.md, "The stream").
+const CONCURRENT_TOOLS: u16 = 16;
+
+impl EdgeConfig {
+    /// How many tools may run at once.
+    pub fn concurrent_tools(&self) -> usize {
+        usize::from(self.max_concurrent_tools.unwrap_or(CONCURRENT_TOOLS))
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

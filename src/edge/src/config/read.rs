@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use aegis_core::{
-    Kind,
+    Kind, Refusal,
     diagnostic::{Diagnostic, Place},
     nearest::nearest,
 };
@@ -12,8 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::Error as YamlError;
 
 use super::{ConfigError, EdgeConfig, NodeConfig, NodeSpec};
-use crate::state::StateError;
+use crate::{state::StateError, tools::check_variables};
 
+/// More than this at once is a mistake.
+const MOST_CONCURRENT_TOOLS: u16 = 1000;
 /// A config is written by hand; what is larger isn't one.
 const LARGEST: u64 = 1 << 20;
 
@@ -151,17 +153,51 @@ fn check(config: &EdgeConfig, text: &str, source: &str) -> Result<(), Box<Diagno
         }
     }
     if let Some(policy) = &config.local_policy {
-        SecurityContext::check("local-policy", policy).map_err(|refusal| {
-            let message = match refusal.field {
-                Some(field) => format!("{field}: {}", refusal.message),
-                None => refusal.message,
-            };
-            let mut error = Diagnostic::error(message);
-            error.help = refusal.help;
-            at(error, "localPolicy")
-        })?;
+        SecurityContext::check("local-policy", policy)
+            .map_err(|refusal| at(in_words(refusal), "localPolicy"))?;
+    }
+    check_tools(config, &at)
+}
+
+/// What tools may do here, and those that the host's owner declares.
+fn check_tools(
+    config: &EdgeConfig,
+    at: &dyn Fn(Diagnostic, &str) -> Box<Diagnostic>,
+) -> Result<(), Box<Diagnostic>> {
+    for path in config.mount_points.iter().flatten() {
+        let climbs = path.split('/').any(|part| part == "..");
+        if !path.starts_with('/') || climbs || path.chars().any(char::is_control) {
+            let error = Diagnostic::error(format!("'{path}' is no absolute path without '..'"));
+            return Err(at(error.help("write a path such as /srv"), "mountPoints"));
+        }
+    }
+    if config.max_concurrent_tools.is_some_and(|most| !(1..=MOST_CONCURRENT_TOOLS).contains(&most)) {
+        let error = Diagnostic::error("the number of concurrent tools is out of bounds");
+        return Err(at(error.help("write a number from 1 to 1000"), "maxConcurrentTools"));
+    }
+    for (index, tool) in config.tools.iter().enumerate() {
+        let refuse = |refusal: Refusal| {
+            let mut error = in_words(refusal);
+            error.message = format!("tools[{index}].{}", error.message);
+            at(error, "tools")
+        };
+        tool.checked().map_err(refuse)?;
+        check_variables(&tool.env).map_err(|message| refuse(Refusal::at("env", message)))?;
+        if config.tools[..index].iter().any(|other| other.name == tool.name) {
+            return Err(refuse(Refusal::at("name", format!("'{}' stands twice", tool.name))));
+        }
     }
     Ok(())
+}
+
+fn in_words(refusal: Refusal) -> Diagnostic {
+    let message = match refusal.field {
+        Some(field) => format!("{field}: {}", refusal.message),
+        None => refusal.message,
+    };
+    let mut error = Diagnostic::error(message);
+    error.help = refusal.help;
+    error
 }
 
 /// What selectors can name as a key or a tool: without the characters that their grammar uses.
@@ -237,6 +273,18 @@ mod tests {
             ("name: no_host", "3:5", "not a valid host name"),
             ("tenant: No", "3:13", "not a valid tenant"),
             ("localPolicy: {capabilities: [{tools: []}]}", "3:5", "grants nothing"),
+            ("mountPoints: [srv]", "3:5", "no absolute path"),
+            ("mountPoints: [/srv/../etc]", "3:5", "no absolute path"),
+            ("maxConcurrentTools: 0", "3:5", "out of bounds"),
+            ("tools: [{name: fs.x, class: read-only, argv: [x]}]", "3:5", "tools[0].name: "),
+            ("tools: [{name: a.x, class: read-only, argv: [x, '{y}']}]", "3:5", "tools[0].argv[1]: "),
+            ("tools: [{name: a.x, class: read-only, argv: [x], env: {LD_PRELOAD: y}}]", "3:5", "LD_PRELOAD"),
+            ("tools: [{name: a.x, class: harmless, argv: [x]}]", "3:31", "unknown value 'harmless'"),
+            (
+                "tools: [{name: a.x, class: read-only, argv: [x]}, {name: a.x, class: read-only, argv: [y]}]",
+                "3:5",
+                "stands twice",
+            ),
             ("log: {level: verbose}", "3:18", "unknown value 'verbose'"),
             ("endpoint: a:1\n    endpoint: b:1", "4:5", "stands twice"),
         ] {
@@ -262,9 +310,12 @@ mod tests {
             "localPolicy",
             "localTools",
             "log",
+            "maxConcurrentTools",
+            "mountPoints",
             "name",
             "plaintext",
             "tenant",
+            "tools",
         ];
         assert_eq!(fields, want);
         assert_eq!(block["additionalProperties"], false);

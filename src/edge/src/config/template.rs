@@ -5,7 +5,7 @@ use super::EdgeConfig;
 /// The template with every field explained.
 const ANNOTATED: &str = "\
 # The edge daemon of this host. 'aegis edge enroll' filled in the first three fields.
-# A change of labels or localTools is in force at once; of anything else, after a restart of the daemon.
+# A change of labels, or of what tools may do, is in force at once; of anything else, after a restart of the daemon.
 apiVersion: aegis.dev/v1
 kind: NodeConfig
 spec:
@@ -34,6 +34,26 @@ spec:
       #     - tools: [fs.read, fs.list]
       #       paths: [/srv]
       #   deny: [shell]
+
+      # Where tools may touch files at most, whatever a security context grants.
+      # mountPoints: [/srv]
+
+      # How many tools may run at once.
+      # maxConcurrentTools: 16
+
+      # Tools of this host's own. {argument} is replaced inside of its entry, in one piece; no shell sees it.
+      # tools:
+      #   - name: backup.start
+      #     summary: begins a backup of a directory
+      #     class: state-mutating
+      #     argv: [/usr/local/bin/backup, '--level={level}', --, '{directory}']
+      #     parameters:
+      #       type: object
+      #       required: [directory]
+      #       properties:
+      #         directory: {type: string, format: path}
+      #         level: {type: integer, minimum: 0, maximum: 9}
+      #     timeout: 30m
 
       # What the daemon writes to standard error: error, warn, info, debug or trace; text or json.
       # log:
@@ -105,7 +125,8 @@ mod tests {
         let config = parse(&all, "x").unwrap();
         assert!(config.name.is_some() && config.local_policy.is_some() && config.log.is_some(), "{all}");
         assert_eq!(config.labels["region"], "home");
-        assert!(config.local_tools.is_some());
+        assert!(config.local_tools.is_some() && config.mount_points.is_some());
+        assert_eq!((config.concurrent_tools(), config.tools[0].name.as_str()), (16, "backup.start"));
     }
 
     fn is_field(text: &str) -> bool {
