@@ -10,14 +10,18 @@ use std::{
 
 use aegis_core::{NodeId, ObjectKey, Owner, Revision, TenantId};
 use aegis_wire::{
-    ApiError, CaFingerprint, Endpoint, Envelope, ServerSigningKey, SigningKey,
+    ApiError, CaFingerprint, Endpoint, Envelope, PublicKey, ServerSigningKey, SigningKey,
     edge::{EdgeService, EventStream},
-    enrollment::{AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, is_proven},
+    enrollment::{
+        AttestRequest, ChallengeRequest, Credential, Enrolled, EnrollmentService, RotateRequest, Rotated,
+        is_proven,
+    },
     operator::{
         AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
-        EnrollmentToken, FinishPlan, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects,
-        Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution, ShutdownNode, Tenant, UserToken,
-        WhoAmI, WriteResult,
+        EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
+        ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution,
+        RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI,
+        WriteResult,
     },
     server::{Services, serve, tcp_connections},
     tls::{Authority, ServerIdentity, TlsConfig},
@@ -33,11 +37,20 @@ pub const NOW: i64 = 1_800_000_000;
 /// Changes what would be answered, or refuses.
 type Answer = Box<dyn Fn(Enrolled, &SigningKey) -> Result<Enrolled, ApiError> + Send + Sync>;
 
+/// Changes what would be answered to a rotation, or loses it.
+type RotateAnswer = Box<dyn Fn(Rotated) -> Result<Rotated, ApiError> + Send + Sync>;
+
 /// What a test can set and see of the controller.
 pub struct Behaviour {
     pub signing: ServerSigningKey,
     pub attest: Mutex<Result<(), ApiError>>,
     pub answer: Mutex<Answer>,
+    /// Whether a rotation is refused.
+    pub rotation: Mutex<Result<(), ApiError>>,
+    /// What is answered to a rotation, once it is done.
+    pub rotated: Mutex<RotateAnswer>,
+    /// The key of the only node, once a rotation has changed it.
+    pub node_key: Mutex<PublicKey>,
     pub calls: AtomicUsize,
 }
 
@@ -60,6 +73,9 @@ impl FakeController {
             signing: ServerSigningKey::new(SigningKey::from_seed(&[1; 32])),
             attest: Mutex::new(Ok(())),
             answer: Mutex::new(Box::new(|enrolled, _| Ok(enrolled))),
+            rotation: Mutex::new(Ok(())),
+            rotated: Mutex::new(Box::new(Ok)),
+            node_key: Mutex::new(node_key().public()),
             calls: AtomicUsize::new(0),
         });
         let service = Arc::new(Service(Arc::clone(&behaviour)));
@@ -98,11 +114,21 @@ impl FakeController {
     }
 }
 
+/// The key with which the only node that rotates here has enrolled.
+pub fn node_key() -> SigningKey {
+    SigningKey::from_seed(&[2; 32])
+}
+
 /// A node token by `signing` for the node of `key`.
-pub fn node_token(signing: &ServerSigningKey, key: &aegis_wire::PublicKey, tenant: &TenantId) -> String {
+pub fn node_token(signing: &ServerSigningKey, key: &PublicKey, tenant: &TenantId) -> String {
+    node_token_of(signing, NodeId::of_public_key(key.as_bytes()), key, tenant)
+}
+
+/// A node token for this node with this key.
+fn node_token_of(signing: &ServerSigningKey, node_id: NodeId, key: &PublicKey, tenant: &TenantId) -> String {
     let claims = NodeClaims {
         iss: "aegis".into(),
-        sub: NodeId::of_public_key(key.as_bytes()),
+        sub: node_id,
         tid: tenant.clone(),
         role: "edge".into(),
         jti: "node-jti".into(),
@@ -138,6 +164,22 @@ impl EnrollmentService for Service {
         let answer = self.0.answer.lock().unwrap();
         answer(enrolled, signing.key())
     }
+
+    async fn rotate(&self, _: SocketAddr, request: RotateRequest) -> Result<Rotated, ApiError> {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        assert!(request.nonce == [7; 32] && request.has_new_key());
+        self.0.rotation.lock().unwrap().clone()?;
+        let claims = NodeClaims::peek(&request.node_token).unwrap();
+        assert_eq!(request.node_id, claims.node_id);
+        let mut key = self.0.node_key.lock().unwrap();
+        if *key != request.new_key && !request.is_asked_by(&key) {
+            return Err(ApiError::unauthenticated("this node isn't accepted"));
+        }
+        *key = request.new_key;
+        let (signing, answer) = (&self.0.signing, self.0.rotated.lock().unwrap());
+        let node_token = node_token_of(signing, request.node_id, &key, &claims.tenant);
+        answer(Rotated { node_token, server_key: signing.public() })
+    }
 }
 
 impl EdgeService for Service {
@@ -168,11 +210,18 @@ refuse_all! {
     list_inventory(Owner) -> Vec<ObjectKey>;
     list_history(ListHistory) -> Vec<HistoryEntry>;
     get_history(PlanNumber) -> History;
+    list_tools(ListTools) -> Vec<Tool>;
+    list_runs(ListRuns) -> Vec<Run>;
+    get_run(GetRun) -> BoxStream<'static, Result<Vec<RunEvent>, ApiError>>;
+    get_rollout(String) -> RolloutStatus;
     begin_plan(BeginPlan) -> PlanNumber;
     write_objects(PlanNumber, Vec<ObjectWrite>) -> Vec<WriteResult>;
     finish_plan(FinishPlan) -> ();
     revoke_node(String) -> Node;
     shutdown_node(ShutdownNode) -> Node;
+    start_run(StartRun) -> BoxStream<'static, Result<Vec<RunEvent>, ApiError>>;
+    cancel_run(String) -> Run;
+    steer_rollout(String, RolloutAction) -> RolloutStatus;
     create_enrollment_token(CreateEnrollmentToken) -> EnrollmentToken;
     create_user_token(CreateUserToken) -> UserToken;
     create_tenant(TenantId) -> Tenant;

@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
 use crate::state::{
-    DaemonLock, LockError, OWN_NAMES, StateDir, StateError, TEMPORARY_PREFIX, remove_if_there, running_pid,
+    DaemonLock, LockError, OWN_NAMES, RotateLock, StateDir, StateError, TEMPORARY_PREFIX, remove_if_there,
+    running_pid,
 };
 
 /// How long a daemon may take to end before logout gives up.
@@ -75,12 +76,13 @@ impl LogoutError {
             Self::NotOurs { .. } => Some("move those away, or log out without '--purge'"),
             Self::Signal { .. } => Some("stop it as the user that runs it, then log out again"),
             Self::StillRunning(_) => Some("end it with 'kill -9', then log out again"),
+            Self::Lock(LockError::Rotating(_)) => Some("wait until that has ended, then log out again"),
             Self::State(_) | Self::Lock(_) => None,
         }
     }
 }
 
-/// Stops the daemon, then deletes token and key; with `purge`, the whole directory, if everything in it is ours.
+/// Stops the daemon, then deletes the token and all keys; with `purge`, the whole directory, if everything in it is ours.
 pub async fn logout(state: &StateDir, purge: bool) -> Result<LogoutReport, LogoutError> {
     let mut report = LogoutReport { stopped_pid: None, removed: Vec::new(), purged: false };
     if !state.dir().is_dir() {
@@ -89,19 +91,24 @@ pub async fn logout(state: &StateDir, purge: bool) -> Result<LogoutReport, Logou
     if purge {
         refuse_others(state)?;
     }
-    // Held to the end: no daemon starts while its files go.
+    // Held to the end: no key comes back, and no daemon starts, while the files go.
+    let rotation = RotateLock::take(state)?;
     let lock = stop(state, &mut report).await?;
-    for path in [state.node_token(), state.node_key()] {
+    for path in [state.node_token(), state.node_key(), state.node_key_next()] {
         if remove_if_there(&path)? {
             report.removed.push(path);
         }
+    }
+    if state.archive().is_dir() {
+        remove(&state.archive())?;
+        report.removed.push(state.archive());
     }
     if purge {
         for path in entries(state)? {
             remove(&path)?;
             report.removed.push(path);
         }
-        drop(lock);
+        drop((rotation, lock));
         fs::remove_dir(state.dir()).map_err(|error| StateError::new("remove", state.dir(), error))?;
         report.purged = true;
     }
@@ -197,6 +204,27 @@ mod tests {
         assert_eq!(report.removed, [state.node_token(), state.node_key()]);
         assert!(state.config().exists() && state.dir().join("mine.txt").exists());
         assert_eq!(logout(&state, false).await.unwrap().removed, Vec::<PathBuf>::new());
+    }
+
+    #[tokio::test]
+    async fn no_key_of_a_rotation_stays() {
+        let (_home, state) = lab(&["node.key", "node.key.next"]);
+        fs::create_dir(state.archive()).unwrap();
+        fs::write(state.archive().join("2027-01-15T08:00:00Z.key"), "x").unwrap();
+        let report = logout(&state, false).await.unwrap();
+        assert_eq!(report.removed, [state.node_key(), state.node_key_next(), state.archive()]);
+        assert!(!state.node_key_next().exists() && !state.archive().exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_while_a_rotation_runs() {
+        let (_home, state) = lab(&["node.key", "node.token"]);
+        let rotation = RotateLock::take(&state).unwrap();
+        let error = logout(&state, false).await.unwrap_err();
+        assert!(matches!(error, LogoutError::Lock(LockError::Rotating(_))), "{error}");
+        assert!(state.node_key().exists() && error.hint().is_some());
+        drop(rotation);
+        logout(&state, true).await.unwrap();
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     capabilities::{Host, capabilities},
     config::{self, ConfigError},
-    state::{LockError, RunStatus, StateDir, StateError, StreamState, running_pid},
+    state::{LockError, PendingKey, RunStatus, StateDir, StateError, StreamState, running_pid},
 };
 
 /// Where the host stands.
@@ -74,6 +74,9 @@ pub struct EdgeStatus {
     pub heartbeat_age: Option<HumanDuration>,
     /// The node key's fingerprint.
     pub key_fingerprint: Option<String>,
+    /// The fingerprint of the key that a rotation which isn't finished is going to give it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_key: Option<String>,
     /// Until when the node token is good; the daemon renews it before.
     pub token_expires: Option<jiff::Timestamp>,
     /// What the host says of itself.
@@ -139,6 +142,7 @@ pub fn status(state: &StateDir, host: &Host, now_ms: i64) -> Result<EdgeStatus, 
         since: live.as_ref().and_then(|live| of_ms(live.since_ms)),
         endpoint: config.endpoint,
         heartbeat_age: live.as_ref().and_then(|live| live.last_heartbeat_ms).map(age),
+        pending_key: PendingKey::read(state)?.map(|pending| pending.key.public().fingerprint()),
         key_fingerprint: key.map(|key| key.public().fingerprint()),
         capabilities: StatusCapabilities {
             os: found.os,
@@ -186,6 +190,9 @@ impl EdgeStatus {
             format!("  labels:       {labels}"),
             format!("  tags:         [{}]", capabilities.tags.join(", ")),
         ];
+        if let Some(key) = &self.pending_key {
+            lines.push(format!("pending_key:    {key} (finish with 'aegis edge keys rotate')"));
+        }
         // Only what is of use now: an error that is over is none.
         if let Some(error) = self.last_error.as_ref().filter(|_| self.status != HostStatus::Connected) {
             lines.push(format!("last_error:     {error}"));
@@ -268,6 +275,21 @@ mod tests {
         let json = serde_json::to_value(&found).unwrap();
         assert_eq!((&json["status"], &json["heartbeat_age"]), (&"Connected".into(), &"4s".into()));
         assert_eq!(json["pid"], std::process::id());
+    }
+
+    #[test]
+    fn a_rotation_that_is_not_finished_is_shown() {
+        let (_dir, state, host) = lab();
+        enrol(&state);
+        assert!(!status(&state, &host, 0).unwrap().text().contains("pending_key"));
+        let key = SigningKey::from_seed(&[3; 32]);
+        let fingerprint = key.public().fingerprint();
+        PendingKey { key, keep_old: std::time::Duration::ZERO }.write(&state).unwrap();
+        let text = status(&state, &host, 0).unwrap().text();
+        assert!(
+            text.contains(&format!("pending_key:    {fingerprint} (finish with 'aegis edge keys")),
+            "{text}"
+        );
     }
 
     #[test]

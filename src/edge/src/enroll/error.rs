@@ -7,7 +7,7 @@ use crate::{
     bootstrap::BootstrapError,
     config::{ConfigError, RewriteError},
     proxy::ProxyError,
-    state::StateError,
+    state::{LockError, StateError},
 };
 
 /// Whether an enrolment token can be used again.
@@ -36,6 +36,9 @@ pub enum EnrollError {
     /// A file.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Another process changes the key.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The config that is there.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -76,7 +79,7 @@ impl EnrollError {
             Self::Token(_) | Self::Config(_) | Self::Rewrite(_) | Self::Proxy(_) => ExitCode::Invalid,
             Self::Expired(_) | Self::Answer(_) => ExitCode::Unauthorized,
             Self::Bootstrap(error) => error.exit_code(),
-            Self::State(_) | Self::Key(_) => ExitCode::Generic,
+            Self::State(_) | Self::Lock(_) | Self::Key(_) => ExitCode::Generic,
             // The key or the node isn't wanted; a nonce that ran out is nobody's argument.
             Self::Challenge(error) if error.code == Code::Conflict => ExitCode::Unauthorized,
             Self::Challenge(error) if error.code == Code::Invalid => ExitCode::Generic,
@@ -100,6 +103,7 @@ impl EnrollError {
             Self::Unreached(error) | Self::Challenge(error) if error.hint.is_some() => error.hint.clone(),
             Self::Challenge(error) if fate(error) != TokenFate::Usable => Some(FRESH.to_owned()),
             Self::Answer(_) => Some("ask who runs the controller, then take a new token".to_owned()),
+            Self::Lock(_) => Some("wait until that has ended; the enrolment token wasn't used".to_owned()),
             Self::State(_) | Self::Key(_) | Self::Proxy(_) | Self::Unreached(_) | Self::Challenge(_) => None,
         }
     }

@@ -25,7 +25,10 @@ use crate::{
     clock::Clock,
     config::{self, EdgeConfig},
     proxy::ProxyError,
-    state::{Fix, StateDir, enforce_modes, make_private_dir, remove_if_there, running_pid, write_atomic},
+    state::{
+        Fix, RotateLock, StateDir, enforce_modes, make_private_dir, remove_if_there, running_pid,
+        write_atomic,
+    },
 };
 
 pub use error::{EnrollError, TokenFate};
@@ -142,6 +145,7 @@ pub async fn enroll(request: &EnrollRequest, deps: EnrollDeps<'_>) -> Result<Enr
         _ => SigningKey::generate()?,
     };
     report.repaired = files.prepare()?;
+    let _lock = RotateLock::take(&request.state)?;
     write_atomic(&request.state.enrollment(), 0o644, token.as_bytes())?;
 
     let capabilities = capabilities(&settings, deps.host);
@@ -167,6 +171,8 @@ pub async fn enroll(request: &EnrollRequest, deps: EnrollDeps<'_>) -> Result<Enr
     let claims = handshake::check(&enrolled, &key, &offer, deps.clock.now_seconds())?;
     write_atomic(request.state.config(), 0o644, config_text.as_bytes())?;
     files.write_server_key(&enrolled.server_key)?;
+    // What a rotation was going to make of the key before is no key of the node that is enrolled now.
+    remove_if_there(&request.state.node_key_next())?;
     write_atomic(&request.state.node_token(), 0o600, enrolled.node_token.as_bytes())?;
     remove_if_there(&request.state.enrollment())?;
 

@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
+    path::Path,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -21,6 +22,9 @@ pub enum LockError {
         /// The process that holds it, if it has written its id yet.
         pid: Option<u32>,
     },
+    /// Another process changes key or token.
+    #[error("another process is changing the key or the token of {0}")]
+    Rotating(String),
     /// The lock file can't be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -36,7 +40,7 @@ impl DaemonLock {
     /// Takes the lock and writes this process's id into it. Never waits.
     pub fn take(state: &StateDir) -> Result<Self, LockError> {
         let mut file = open(state)?;
-        if !try_lock(&file, state)? {
+        if !try_lock(&file, &state.lock())? {
             return Err(LockError::Held { dir: state.dir().display().to_string(), pid: read_pid(&mut file) });
         }
         let fail = |error| StateError::new("write", state.lock(), error);
@@ -54,6 +58,25 @@ impl Drop for DaemonLock {
     }
 }
 
+/// The exclusive right to change key and token, given back when dropped. A daemon may run meanwhile.
+#[derive(Debug)]
+pub struct RotateLock {
+    _dir: File,
+}
+
+impl RotateLock {
+    /// Takes the lock. Never waits.
+    pub fn take(state: &StateDir) -> Result<Self, LockError> {
+        // The directory itself is locked: that leaves no file behind, and edge.lock is the daemon's.
+        let dir = File::open(state.dir()).map_err(|error| StateError::new("open", state.dir(), error))?;
+        if try_lock(&dir, state.dir())? {
+            Ok(Self { _dir: dir })
+        } else {
+            Err(LockError::Rotating(state.dir().display().to_string()))
+        }
+    }
+}
+
 /// The process that runs on the state directory; `None` when none does.
 ///
 /// A process id that merely stands in the file proves nothing (it may be another program's by now); the held lock does.
@@ -63,7 +86,7 @@ pub fn running_pid(state: &StateDir) -> Result<Option<u32>, LockError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StateError::new("read", state.lock(), error).into()),
     };
-    if try_lock(&file, state)? { Ok(None) } else { Ok(read_pid(&mut file)) }
+    if try_lock(&file, &state.lock())? { Ok(None) } else { Ok(read_pid(&mut file)) }
 }
 
 fn open(state: &StateDir) -> Result<File, StateError> {
@@ -77,11 +100,11 @@ fn open(state: &StateDir) -> Result<File, StateError> {
         .map_err(|error| StateError::new("open", state.lock(), error))
 }
 
-fn try_lock(file: &File, state: &StateDir) -> Result<bool, StateError> {
+fn try_lock(file: &File, path: &Path) -> Result<bool, StateError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(errno) => Err(StateError::new("lock", state.lock(), errno.into())),
+        Err(errno) => Err(StateError::new("lock", path, errno.into())),
     }
 }
 
@@ -108,6 +131,17 @@ mod tests {
         drop(lock);
         assert_eq!(running_pid(&state).unwrap(), None);
         DaemonLock::take(&state).unwrap();
+    }
+
+    #[test]
+    fn keys_are_changed_by_one_process_at_a_time_and_beside_a_daemon() {
+        let base = tempfile::tempdir().unwrap();
+        let state = StateDir::of_config(base.path().join("aegis-config.yaml"));
+        let _daemon = DaemonLock::take(&state).unwrap();
+        let first = RotateLock::take(&state).unwrap();
+        assert!(matches!(RotateLock::take(&state), Err(LockError::Rotating(_))));
+        drop(first);
+        RotateLock::take(&state).unwrap();
     }
 
     #[test]

@@ -5,13 +5,15 @@
 mod atomic;
 mod lock;
 mod modes;
+mod pending;
 mod status_file;
 
 use std::path::{Path, PathBuf};
 
 pub use atomic::{remove_if_there, write_atomic, write_fleeting};
-pub use lock::{DaemonLock, LockError, running_pid};
+pub use lock::{DaemonLock, LockError, RotateLock, running_pid};
 pub use modes::{Fix, check_modes, enforce_modes, is_shared, make_private_dir};
+pub use pending::PendingKey;
 pub use status_file::{RunStatus, StreamState};
 
 /// A file operation that failed, and on which path.
@@ -39,6 +41,7 @@ impl StateError {
 pub const OWN_NAMES: &[&str] = &[
     "node.key",
     "node.key.pub",
+    "node.key.next",
     "node.token",
     "server.key.pub",
     "enrollment.jwt",
@@ -98,6 +101,10 @@ impl StateDir {
     /// The node's public key, as text.
     pub fn node_key_pub(&self) -> PathBuf {
         self.dir.join("node.key.pub")
+    }
+    /// The key of a rotation that isn't finished (mode 0600): see [`PendingKey`].
+    pub fn node_key_next(&self) -> PathBuf {
+        self.dir.join("node.key.next")
     }
     /// The node security token (mode 0600).
     pub fn node_token(&self) -> PathBuf {

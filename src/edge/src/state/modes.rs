@@ -78,6 +78,7 @@ fn expected(state: &StateDir) -> Result<Vec<(PathBuf, u32)>, StateError> {
         (state.secrets(), 0o700),
         (state.archive(), 0o700),
         (state.node_key(), 0o600),
+        (state.node_key_next(), 0o600),
         (state.node_token(), 0o600),
         (state.config().to_path_buf(), 0o644),
         (state.node_key_pub(), 0o644),
