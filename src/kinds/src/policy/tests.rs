@@ -3,7 +3,7 @@
 use proptest::{collection, option, prelude::*, sample::select};
 
 use super::*;
-use crate::{ByteSize, SecurityContext};
+use crate::{ByteSize, SecurityContext, tool::find};
 use aegis_core::Kind;
 
 fn capability(tools: &[&str], paths: &[&str], commands: &[&str]) -> Capability {
@@ -35,6 +35,8 @@ fn strings(texts: &[&str]) -> Vec<String> {
 fn the_default_context_looks_and_touches_nothing() {
     let spec = default_context();
     SecurityContext::check(DEFAULT_CONTEXT, &spec).unwrap();
+    let mut granted = spec.capabilities.iter().flat_map(|capability| &capability.tools);
+    assert!(granted.all(|tool| find(tool).is_some_and(|tool| tool.class == ToolClass::ReadOnly)));
     for tool in BUILTINS.iter().filter(|tool| !tool.name.starts_with("edge.")) {
         let granted = pushed(tool.name, &spec);
         assert_eq!(granted.is_ok(), tool.class == ToolClass::ReadOnly, "{}: {granted:?}", tool.name);
@@ -285,7 +287,7 @@ struct Call {
 }
 
 fn call() -> impl Strategy<Value = Call> {
-    let tool = select(vec!["fs.read", "fs.write", "cmd.run", "shell", "host.facts", "fsx.read"]);
+    let tool = select(vec!["fs.read", "fs.write", "cmd.run", "shell", "web.get", "fsx.read"]);
     let path = select(vec!["/", "/a", "/a/b", "/a/b/c", "/ab", "/a/../b", "/b/a", "a", "/b//a/."]);
     let command = select(vec!["sh", "ls", "/bin/ls", "./ls", "lsof"]);
     let domain = select(vec!["x.org", "a.x.org", "b.a.x.org", "ax.org"]);
@@ -302,7 +304,7 @@ fn some(of: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
 }
 
 fn spec() -> impl Strategy<Value = SecurityContextSpec> {
-    const TOOLS: &[&str] = &["fs.read", "fs.*", "cmd.run", "shell", "*", "host.facts"];
+    const TOOLS: &[&str] = &["fs.read", "fs.*", "cmd.run", "shell", "*", "web.get"];
     let capability = (
         some(TOOLS),
         some(&["/", "/a", "/a/b", "/ab", "/b"]),
@@ -330,7 +332,8 @@ fn spec() -> impl Strategy<Value = SecurityContextSpec> {
 fn allows(granted: &Result<Vec<Grant>, Denied>, call: &Call) -> bool {
     granted.iter().flatten().any(|grant| match call.tool {
         "fs.read" | "fs.write" => grant.root_of(call.path).is_some(),
-        "cmd.run" => grant.allows_command(call.command) && grant.allows_domain(call.domain),
+        "cmd.run" => grant.allows_command(call.command),
+        "web.get" => grant.allows_domain(call.domain),
         "shell" => grant.allows_command("sh"),
         _ => true,
     })
