@@ -51,6 +51,12 @@ impl Failure {
         self
     }
 
+    /// What happened.
+    #[cfg(test)]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Shows it on stderr.
     #[allow(clippy::print_stderr, reason = "messages go to stderr")]
     pub fn print(&self) {

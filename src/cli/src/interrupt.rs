@@ -1,38 +1,68 @@
 //! Ctrl-C: the first asks to stop between two writes, so that what is half done is at least known; the second leaves.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
 use aegis_core::ExitCode;
+use tokio::sync::Notify;
 
 /// Whether somebody asked to stop.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    asked: AtomicBool,
+    changed: Notify,
+    /// What is said by the second.
+    farewell: Mutex<String>,
+}
 
 impl Interrupt {
     /// Listens from now on. Must be called inside a runtime.
     pub fn listen() -> Self {
         let interrupt = Self::default();
-        let flag = interrupt.clone();
+        let listener = interrupt.clone();
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
-                flag.0.store(true, Ordering::Relaxed);
+                listener.ask();
             }
             if tokio::signal::ctrl_c().await.is_ok() {
-                leave();
+                listener.leave();
             }
         });
         interrupt
     }
     /// Whether it was asked.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.asked.load(Ordering::Relaxed)
     }
-}
+    /// Until it is asked.
+    pub async fn asked(&self) {
+        let changed = self.0.changed.notified();
+        if !self.is_set() {
+            changed.await;
+        }
+    }
+    /// What the second Ctrl-C says before it leaves.
+    pub fn on_leaving(&self, farewell: String) {
+        *self.0.farewell.lock().unwrap_or_else(PoisonError::into_inner) = farewell;
+    }
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.asked.store(true, Ordering::Relaxed);
+        self.0.changed.notify_waiters();
+    }
 
-#[allow(clippy::disallowed_methods, reason = "asked twice: whatever is under way isn't waited for")]
-fn leave() {
-    std::process::exit(ExitCode::Cancelled.code().into());
+    #[allow(clippy::disallowed_methods, reason = "asked twice: whatever is under way isn't waited for")]
+    #[allow(clippy::print_stderr, reason = "messages go to stderr")]
+    fn leave(&self) {
+        let farewell = self.0.farewell.lock().unwrap_or_else(PoisonError::into_inner);
+        if !farewell.is_empty() {
+            eprintln!("{farewell}");
+        }
+        std::process::exit(ExitCode::Cancelled.code().into());
+    }
 }

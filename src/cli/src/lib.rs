@@ -16,6 +16,7 @@ mod command;
 mod context;
 mod environment;
 mod failure;
+mod fleet;
 mod interrupt;
 mod manifests;
 mod output;
@@ -27,6 +28,7 @@ mod reference;
 mod render;
 mod schema;
 mod terminal;
+mod tool_args;
 
 use std::process::ExitCode;
 

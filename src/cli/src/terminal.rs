@@ -13,20 +13,33 @@ pub enum Stream {
     Stderr,
 }
 
+impl Stream {
+    /// Whether somebody sees it as it is.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Stdout => std::io::stdout().is_terminal(),
+            Self::Stderr => std::io::stderr().is_terminal(),
+        }
+    }
+}
+
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint(bool);
 
+/// The colours that tell many things from each other.
+const MANY: [u8; 6] = [36, 33, 32, 35, 34, 96];
+
 impl Paint {
+    /// None.
+    #[cfg(test)]
+    pub const OFF: Self = Self(false);
+
     /// For a stream: only on a terminal, and never under `NO_COLOR` (1-product.md, "Verbs").
     pub fn of(stream: Stream) -> Self {
-        let terminal = match stream {
-            Stream::Stdout => std::io::stdout().is_terminal(),
-            Stream::Stderr => std::io::stderr().is_terminal(),
-        };
         let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self(terminal && !forbidden)
+        Self(stream.is_terminal() && !forbidden)
     }
     /// Whether there are any.
     pub fn is_on(self) -> bool {
@@ -54,6 +67,10 @@ impl Paint {
     /// What needn't be read.
     pub fn dim(self, text: &str) -> String {
         self.paint(2, text)
+    }
+    /// One of many: its number has always the same colour.
+    pub fn of_many(self, number: u32, text: &str) -> String {
+        self.paint(MANY[number as usize % MANY.len()], text)
     }
     /// A line of a plan by its sign.
     pub fn sign(self, sign: char, text: &str) -> String {
