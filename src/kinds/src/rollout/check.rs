@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{RolloutMode, RolloutSpec, RolloutStrategy};
 use crate::{
     policy::is_tool_pattern,
-    tool::{BUILTINS, DAEMON_FAMILY, check_arguments, family, find},
+    tool::{BUILTINS, DAEMON_FAMILY, family, find},
 };
 
 pub(super) fn check(spec: &RolloutSpec) -> Result<(), Refusal> {
@@ -41,7 +41,7 @@ fn call(at: &str, tool: &str, args: &Map<String, Value>) -> Result<(), Refusal> 
             .help("rotate keys with `aegis edge fleet keys rotate`"));
     }
     if let Some(builtin) = find(tool) {
-        return check_arguments(&builtin.parameters(), &Value::Object(args.clone())).map_err(|error| {
+        return builtin.check(&Value::Object(args.clone())).map_err(|error| {
             let field = error.place.map_or_else(|| format!("{at}args"), |place| format!("{at}args.{place}"));
             Refusal::at(field, error.message)
                 .help(format!("`aegis edge tools ls` shows the arguments of {tool}"))

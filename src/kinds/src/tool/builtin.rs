@@ -1,11 +1,11 @@
 //! The table of built-in tools.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
 
-use super::{SHELL, ToolClass, ToolDescriptor, arguments as a};
+use super::{ArgumentError, Checker, SHELL, ToolClass, ToolDescriptor, arguments as a};
 
 /// A tool that every host has, as far as the programs that it needs are there.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +97,26 @@ impl Builtin {
 
     /// The JSON Schema of its arguments, from the type that the daemon reads them into.
     pub fn parameters(&self) -> Value {
+        self.checker().map_or_else(|| self.schema(), |checker| checker.parameters().clone())
+    }
+
+    /// Whether the arguments are as the schema says; see [`Checker::check`].
+    pub fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
+        match self.checker() {
+            Some(checker) => checker.check(arguments),
+            None => Checker::new(self.schema())?.check(arguments),
+        }
+    }
+
+    /// Its schema, compiled once in a process. A test compiles all of them, so there is always one.
+    pub(super) fn checker(&self) -> Option<&'static Checker> {
+        static CHECKERS: [OnceLock<Option<Checker>>; BUILTINS.len()] =
+            [const { OnceLock::new() }; BUILTINS.len()];
+        let place = BUILTINS.iter().position(|tool| tool.name == self.name)?;
+        CHECKERS.get(place)?.get_or_init(|| Checker::new(self.schema()).ok()).as_ref()
+    }
+
+    fn schema(&self) -> Value {
         let mut schema = (self.schema)();
         schema.insert("title".to_owned(), self.name.into());
         schema.to_value()

@@ -10,7 +10,7 @@ mod pairs;
 mod tests;
 
 pub use builtin::{BUILTINS, Builtin, find};
-pub use check::{ArgumentError, check_arguments};
+pub use check::{ArgumentError, Checker, check_arguments};
 pub use class::{ToolClass, UnknownClass};
 pub use descriptor::{ToolDescriptor, check_descriptor};
 pub use pairs::from_pairs;

@@ -32,7 +32,7 @@ fn every_tool_has_a_name_of_its_own_and_a_whole_schema() {
             assert!(property["description"].is_string(), "{}: {name} {property}", tool.name);
             assert!(property["type"].is_string(), "{}: {name} {property}", tool.name);
         }
-        check::compile(&schema).unwrap();
+        assert_eq!(tool.checker().map(Checker::parameters), Some(&schema), "{}", tool.name);
         let descriptor = tool.descriptor();
         let json = serde_json::to_value(&descriptor).unwrap();
         assert_eq!(serde_json::from_value::<ToolDescriptor>(json).unwrap(), descriptor);
@@ -211,6 +211,15 @@ fn what_is_wrong_is_named_with_its_place() {
     }
     let error = check("fs.read", &json!({"path": "/a", "limt": 1})).unwrap_err();
     assert_eq!(error.place.as_deref(), Some("limt"));
+}
+
+#[test]
+fn a_schema_that_says_it_is_a_built_in_tools_counts_for_itself() {
+    let own =
+        json!({"type": "object", "title": "fs.read", "properties": {"a": {}}, "additionalProperties": false});
+    check_arguments(&own, &json!({"a": 1})).unwrap();
+    check_arguments(&own, &json!({"path": "/a"})).unwrap_err();
+    find("fs.read").unwrap().check(&json!({"path": "/a"})).unwrap();
 }
 
 #[test]
