@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::keyspace::AUDIT;
 
 /// The most bytes of detail in a record.
-const MAX_DETAIL: usize = 1000;
+pub(crate) const MAX_DETAIL: usize = 1000;
 /// How many records are read at once.
 const PAGE: usize = 1000;
 

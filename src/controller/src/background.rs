@@ -11,6 +11,7 @@ use crate::{
     enrollment::Spent,
     keyspace,
     nodes::read,
+    runs,
     state::{Controller, Order},
 };
 
@@ -38,7 +39,7 @@ pub(crate) async fn sweep(controller: Arc<Controller>) {
     }
 }
 
-/// Forgets spent token ids. Runs until it is dropped.
+/// Forgets spent token ids and idempotency keys. Runs until it is dropped.
 pub(crate) async fn purge(controller: Arc<Controller>) {
     let mut ticks = interval(PURGE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -46,6 +47,9 @@ pub(crate) async fn purge(controller: Arc<Controller>) {
         ticks.tick().await;
         if let Err(error) = purge_once(&controller).await {
             tracing::warn!(%error, "can't forget spent tokens");
+        }
+        if let Err(error) = runs::forget_keys(&controller).await {
+            tracing::warn!(%error, "can't forget old idempotency keys");
         }
     }
 }

@@ -16,7 +16,8 @@ use aegis_wire::{
 
 use crate::{
     nodes::{self, Node},
-    session::{End, Link, revoked, update_capabilities},
+    runs::Carried,
+    session::{ContextsTold, End, Link, revoked, update_capabilities},
     state::Controller,
 };
 
@@ -112,6 +113,8 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
         old_key_ends: None,
         drain: drain.drain.unwrap_or(false),
         drain_told: 0,
+        contexts: ContextsTold::default(),
+        carried: Carried::default(),
     };
     if standing.as_ref().is_none_or(|(node, _)| node.is_revoked()) {
         // Revoked between the check and the registration, when nobody could tell this stream.

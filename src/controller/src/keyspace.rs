@@ -1,7 +1,7 @@
 //! Where things are in the store. The tenant stands in the key, so that what belongs to another tenant is simply
 //! not there.
 
-use aegis_core::{NodeId, ObjectKey, Owner, TenantId};
+use aegis_core::{NodeId, ObjectKey, Owner, TenantId, fleet::RunId};
 use aegis_wire::PublicKey;
 
 /// The log of everything that happened.
@@ -74,6 +74,37 @@ pub(crate) fn plan_changes(tenant: &TenantId, plan: u64) -> String {
 }
 pub(crate) fn plan_change(tenant: &TenantId, plan: u64, key: &ObjectKey) -> String {
     format!("histchg/{tenant}/{plan:020}/{}/{}", key.kind, key.name)
+}
+
+/// Its revision is that of the tenant's security contexts.
+pub(crate) fn contexts(tenant: &TenantId) -> String {
+    format!("contexts/{tenant}")
+}
+
+/// What is known of every run of the tenant. Ids sort by age.
+pub(crate) fn runs(tenant: &TenantId) -> String {
+    format!("run/{tenant}/")
+}
+pub(crate) fn run(tenant: &TenantId, id: &RunId) -> String {
+    format!("run/{tenant}/{id}")
+}
+/// Runs that haven't ended.
+pub(crate) const OPEN_RUNS: &str = "run-open/";
+pub(crate) fn open_run(tenant: &TenantId, id: &RunId) -> String {
+    format!("{OPEN_RUNS}{tenant}/{id}")
+}
+/// What happened in the run.
+pub(crate) fn run_events(tenant: &TenantId, id: &RunId) -> String {
+    format!("run-event/{tenant}/{id}/")
+}
+/// The events that begin with this one.
+pub(crate) fn run_event(tenant: &TenantId, id: &RunId, first: u64) -> String {
+    format!("run-event/{tenant}/{id}/{first:020}")
+}
+/// Which runs were begun under an idempotency key.
+pub(crate) const RUN_KEYS: &str = "run-key/";
+pub(crate) fn run_key(tenant: &TenantId, digest: &str) -> String {
+    format!("{RUN_KEYS}{tenant}/{digest}")
 }
 
 /// The object of what follows a prefix: `EdgeGroup/web`.

@@ -9,6 +9,7 @@ mod backup;
 pub mod clock;
 pub mod config;
 mod context;
+mod contexts;
 mod edges;
 mod enrollment;
 mod error;
@@ -24,11 +25,13 @@ mod rate;
 mod reattestation;
 mod rotation;
 mod run;
+mod runs;
 mod session;
 mod state;
 #[cfg(test)]
 mod testing;
 mod tokens;
+mod verifier;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

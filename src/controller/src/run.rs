@@ -31,6 +31,7 @@ use crate::{
     files::private_directory,
     identity, keyspace,
     operator::Operators,
+    runs,
     state::{Controller, Order, Parts},
 };
 
@@ -157,6 +158,7 @@ where
     if let Some(endpoint) = local {
         context::write_admin_context(&controller, endpoint).await?;
     }
+    runs::recover(&controller).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(background::sweep(controller.clone()));
     tasks.spawn(background::purge(controller.clone()));
@@ -171,6 +173,8 @@ where
     let stop = async move {
         shutdown.await;
         tracing::info!("stopping");
+        // First, so that runs end by the controller's end and not by that of each stream.
+        controller.runs.stop().await;
         for node in controller.live.connected() {
             // One that is away already needs no telling.
             let _ = controller.bus.send(&node, Order::Stopping);

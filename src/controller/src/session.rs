@@ -1,6 +1,9 @@
 //! One daemon's stream. It is driven by being polled for the next command, so it needs neither a task nor a timer of
 //! its own: with ten thousand of them that is what counts.
 
+mod commands;
+mod end;
+
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use aegis_core::{
@@ -9,17 +12,20 @@ use aegis_core::{
 };
 use aegis_store::{Batch, Registration};
 use aegis_wire::{
-    ApiError, Envelope, PublicKey, Reason, Unverified,
+    ApiError, Envelope, PublicKey, Unverified,
     edge::{Capabilities, Command, Event},
-    envelope::{OpenError, Route, open, seal},
+    envelope::{Route, seal},
 };
 use futures::{Stream, StreamExt};
 
 use crate::{
     greeting::{self, Greeted},
     nodes,
+    runs::{Carried, TooMuch},
     state::{Controller, Order},
 };
+
+pub(crate) use end::{End, not_accepted, revoked};
 
 /// A stream, from its opening to its end.
 pub(crate) struct Session<S> {
@@ -49,28 +55,19 @@ pub(crate) struct Link {
     pub drain: bool,
     /// The sequence of the command that told it; 0: its welcome did.
     pub drain_told: u64,
+    /// The security contexts that the daemon knows.
+    pub contexts: ContextsTold,
+    /// The commands that it has.
+    pub carried: Carried,
 }
 
-/// Why a stream ends, and what the daemon is told.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// As the state machine says.
-    Reason(EndReason),
-    /// The other side's connection is gone.
-    Gone(String),
-    /// An envelope broke a rule.
-    Envelope(OpenError),
-    /// Hello wasn't accepted; nothing was connected.
-    Refused(ApiError),
-    /// Nor was this one. Which rule it broke is for the audit log: the other side gets one answer for a node that
-    /// isn't there, a key that isn't its key, and a token that isn't its token.
-    NotAccepted(&'static str),
-    /// The node token has ended and wasn't renewed.
-    TokenEnded,
-    /// The node has another key by now, and its time to change over has passed.
-    Rotated,
-    /// The store failed.
-    Failed(String),
+/// Which security contexts a daemon was told of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ContextsTold {
+    /// At which generation they were compared last.
+    pub seen: Option<u64>,
+    /// Their revision; 0: none were ever pushed on this stream.
+    pub revision: u64,
 }
 
 enum Step {
@@ -121,6 +118,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
         let Greeted { link, welcome } = greeting::greet(&self.controller, self.peer, first).await?;
         let link = self.link.insert(link);
         self.outbox.push_back(link.seal(&self.controller, &welcome)?);
+        self.push_contexts()?;
         self.advance(StreamInput::Hello)
     }
 
@@ -140,7 +138,8 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             Step::Event(None) => Err(End::Reason(EndReason::Closed)),
             Step::Event(Some(Err(error))) => Err(End::Gone(error.message)),
             Step::Event(Some(Ok(unverified))) => self.hear(unverified).await,
-        }
+        }?;
+        self.look()
     }
 
     fn obey(&mut self, order: Option<Order>) -> Result<(), End> {
@@ -148,6 +147,8 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
         match order {
             Some(Order::Tick) => self.advance(StreamInput::Tick),
             Some(Order::Stopping) => self.advance(StreamInput::Stopping),
+            Some(Order::Invoke(ticket)) => self.invoke(ticket),
+            Some(Order::Look) => self.push_contexts(),
             Some(Order::Shutdown(reason)) => {
                 let command = Command::Shutdown { reason: reason.into() };
                 self.outbox.push_back(link.seal(&self.controller, &command)?);
@@ -174,9 +175,9 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
 
     async fn hear(&mut self, unverified: Unverified) -> Result<(), End> {
         let Some(link) = &mut self.link else { return Ok(()) };
+        let attested = self.controller.verifier.check(unverified, link.key.clone()).await?;
         let now_ms = self.controller.clock.now_ms();
-        let event =
-            open::<Event>(unverified, &link.key, &mut link.inbound, now_ms).map_err(End::Envelope)?.body;
+        let event = attested.open::<Event>(&mut link.inbound, now_ms).map_err(End::Envelope)?.body;
         if now_ms.div_euclid(1000) >= link.token_ends {
             return Err(if link.old_key_ends.is_some() { End::Rotated } else { End::TokenEnded });
         }
@@ -199,8 +200,17 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
                 }
                 None
             }
-            // HELPER 6: scaffolding.
-            Event::CommandResult(_) | Event::CommandProgress { .. } => None,
+            Event::CommandResult(result) => {
+                if let Some(waiting) = self.take_result(result) {
+                    Box::pin(self.take_large_result(waiting)).await;
+                }
+                None
+            }
+            Event::CommandProgress { command, stderr, data } => {
+                let time = self.controller.clock.now();
+                link.carried.hear(&command, stderr, data, time).map_err(|TooMuch(id)| End::TooMuch(id))?;
+                None
+            }
             Event::TokenRequest => {
                 let node = nodes::get(&*self.controller.store, &link.node)?.map(|(node, _)| node);
                 let Some(node) = node.filter(|node| !node.is_revoked()) else {
@@ -217,7 +227,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
                 }
             }
         };
-        if let Some(answer) = answer {
+        if let (Some(answer), Some(link)) = (answer, &mut self.link) {
             self.outbox.push_back(link.seal(&self.controller, &answer)?);
         }
         self.advance(StreamInput::Event)
@@ -246,7 +256,7 @@ impl<S> Session<S> {
         let (node, tenant) = (link.node.as_str(), link.tenant.as_str());
         let reason = end.to_string();
         tracing::info!(node, reason, "disconnected");
-        if let End::Envelope(_) = end {
+        if let End::Envelope(_) | End::TooMuch(_) = end {
             controller.audit_refusal(controller.event(node, tenant, "envelope", node, &reason));
         }
         controller.audit(&mut batch, controller.event(node, tenant, "disconnect", node, &reason));
@@ -296,62 +306,6 @@ pub(crate) async fn update_capabilities(
     };
     nodes::update(&*controller.store, node, change, also).await?;
     Ok(())
-}
-
-impl From<aegis_store::StoreError> for End {
-    fn from(error: aegis_store::StoreError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Reason(reason) => reason.fmt(f),
-            Self::Gone(why) | Self::Failed(why) => f.write_str(why),
-            Self::Envelope(error) => error.fmt(f),
-            Self::Refused(error) => error.fmt(f),
-            Self::NotAccepted(rule) => f.write_str(rule),
-            Self::TokenEnded => f.write_str("the node token has ended"),
-            Self::Rotated => f.write_str("the node has another key by now; connect with that"),
-        }
-    }
-}
-
-impl End {
-    /// What the daemon is told; nothing when it is gone.
-    fn into_error(self) -> Option<ApiError> {
-        let message = self.to_string();
-        Some(match self {
-            Self::Gone(_) | Self::Reason(EndReason::Closed) => return None,
-            Self::Refused(error) => error,
-            Self::NotAccepted(_) => not_accepted(),
-            Self::Reason(EndReason::Revoked) => revoked(),
-            Self::Rotated | Self::Reason(EndReason::Stopping | EndReason::Silent) => {
-                ApiError::unavailable(message)
-            }
-            Self::Reason(EndReason::Replaced) => {
-                ApiError::conflict(message).hint("another daemon runs with the same key; stop one of the two")
-            }
-            Self::Reason(_) | Self::Envelope(_) => ApiError::invalid(message),
-            Self::TokenEnded => {
-                ApiError::unauthenticated(message).reason(Reason::TokenEnded).hint("aegis edge enroll TOKEN")
-            }
-            Self::Failed(_) => ApiError::internal(message),
-        })
-    }
-}
-
-/// What anybody is told who isn't let in, whichever rule was broken.
-pub(crate) fn not_accepted() -> ApiError {
-    ApiError::unauthenticated("the node's key or token isn't accepted").hint("aegis edge enroll TOKEN")
-}
-
-/// What a revoked node is told.
-pub(crate) fn revoked() -> ApiError {
-    ApiError::permission_denied("the node was revoked")
-        .reason(Reason::Revoked)
-        .hint("aegis edge enroll TOKEN --force, with a new token")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aegis_core::session::Outbound;
 use aegis_wire::{
-    Code, Envelope, ServerSigningKey, SigningKey, Unverified,
+    Code, Envelope, Reason, ServerSigningKey, SigningKey, Unverified,
     edge::{Command, Event},
     envelope::{Route, seal},
     operator::{NodeStatus, OperatorService, ShutdownNode},

@@ -19,12 +19,15 @@ use crate::{
     audit::{self, Event, Outcome},
     clock::Clock,
     config::EnrollmentLimits,
+    contexts::Contexts,
     keyspace,
     live::{Live, Presence},
     lock,
     nodes::{json, read},
     nonces::Nonces,
     rate::RateLimiter,
+    runs::{Runs, Ticket},
+    verifier::Verifier,
 };
 
 /// How long the id of a stream is remembered: longer than an envelope may be off in time, to both sides.
@@ -33,7 +36,7 @@ const REMEMBER_STREAMS: Duration = Duration::from_secs(90);
 const REFUSALS: EnrollmentLimits = EnrollmentLimits { rate_per_second: 20, burst: 1000 };
 
 /// Said to a node's stream by another part of the controller. Small, because every stream has a queue of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Order {
     /// What is declared about the node may have changed: read it again.
     Refresh,
@@ -43,6 +46,10 @@ pub(crate) enum Order {
     Stopping,
     /// Tell the daemon to end, for this reason.
     Shutdown(Box<str>),
+    /// Send it a command.
+    Invoke(Ticket),
+    /// Something may have to be said of the commands that it has, or of security contexts.
+    Look,
 }
 
 /// Where and how a controller works: what [`Controller`] is made of.
@@ -73,6 +80,9 @@ pub(crate) struct Controller {
     pub live: Live,
     pub nonces: Nonces,
     pub enrollments: RateLimiter,
+    pub verifier: Verifier,
+    pub contexts: Contexts,
+    pub runs: Runs,
     pub data_dir: PathBuf,
     refusals: RateLimiter,
     /// Streams that were opened a moment ago, so that a recorded Hello opens no second one.
@@ -93,7 +103,7 @@ pub(crate) struct Tenant {
 }
 
 impl Controller {
-    /// Puts the parts together and reads what a restart needs.
+    /// Puts the parts together and reads what a restart needs. Call it inside of a runtime.
     pub fn new(parts: Parts) -> Result<Self, StoreError> {
         let now_ms = parts.clock.now_ms();
         let mut stored = Vec::new();
@@ -114,6 +124,9 @@ impl Controller {
             live: Live::restore(stored, now_ms),
             nonces: Nonces::default(),
             enrollments: RateLimiter::new(parts.limits),
+            verifier: Verifier::start(),
+            contexts: Contexts::default(),
+            runs: Runs::default(),
             data_dir: parts.data_dir,
             refusals: RateLimiter::new(REFUSALS),
             recent_streams: Mutex::default(),

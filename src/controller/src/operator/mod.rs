@@ -8,9 +8,11 @@ mod history;
 mod nodes;
 mod objects;
 mod plans;
+mod runs;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod writes;
 
 use std::sync::Arc;
@@ -20,9 +22,9 @@ use aegis_wire::{
     ApiError,
     operator::{
         AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
-        EnrollmentToken, FinishPlan, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects,
-        Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution, ShutdownNode, Tenant, UserToken,
-        WhoAmI, WriteResult,
+        EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
+        ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution,
+        Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI, WriteResult,
     },
 };
 use bytes::Bytes;
@@ -114,6 +116,40 @@ impl OperatorService for Operators {
     }
     async fn verify_audit(&self, bearer: Bearer) -> Reply<AuditCheck> {
         admin::verify_audit(&self.0, &self.0.authorize(&bearer)?)
+    }
+    async fn list_tools(&self, bearer: Bearer, which: ListTools) -> Reply<Vec<Tool>> {
+        tools::list(&self.0, &self.0.authorize(&bearer)?, &which)
+    }
+    async fn list_runs(&self, bearer: Bearer, which: ListRuns) -> Reply<Vec<Run>> {
+        runs::list(&self.0, &self.0.authorize(&bearer)?, which)
+    }
+    async fn get_run(
+        &self,
+        bearer: Bearer,
+        which: GetRun,
+    ) -> Reply<BoxStream<'static, Reply<Vec<RunEvent>>>> {
+        runs::get(&self.0, &self.0.authorize(&bearer)?, &which)
+    }
+    async fn start_run(
+        &self,
+        bearer: Bearer,
+        run: StartRun,
+    ) -> Reply<BoxStream<'static, Reply<Vec<RunEvent>>>> {
+        runs::start(&self.0, &self.0.authorize(&bearer)?, run).await
+    }
+    async fn cancel_run(&self, bearer: Bearer, run: String) -> Reply<Run> {
+        runs::cancel(&self.0, &self.0.authorize(&bearer)?, &run).await
+    }
+    async fn get_rollout(&self, _: Bearer, _: String) -> Reply<aegis_wire::operator::RolloutStatus> {
+        Err(ApiError::internal(""))
+    }
+    async fn steer_rollout(
+        &self,
+        _: Bearer,
+        _: String,
+        _: aegis_wire::operator::RolloutAction,
+    ) -> Reply<aegis_wire::operator::RolloutStatus> {
+        Err(ApiError::internal(""))
     }
     async fn backup(&self, bearer: Bearer) -> Reply<BoxStream<'static, Reply<Bytes>>> {
         backup::stream(self.0.clone(), &self.0.authorize(&bearer)?).await

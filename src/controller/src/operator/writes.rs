@@ -15,7 +15,7 @@ use super::{
     plans::{self, is_object},
 };
 use crate::{
-    failed, keyspace,
+    contexts, failed, keyspace,
     nodes::{self, json, read},
     state::Controller,
 };
@@ -71,6 +71,9 @@ async fn commit(
         }
         match controller.store.commit(batch).await {
             Ok(revision) => {
+                if chunk.iter().any(|write| write.key.kind == contexts::KIND) {
+                    controller.contexts_changed(&caller.tenant);
+                }
                 for (result, write) in results.iter_mut().zip(chunk) {
                     if let (Ok(written), Write::Put(_)) = (result, &write.write) {
                         *written = revision;
@@ -115,6 +118,9 @@ fn add(
         Write::Delete => {
             batch.delete(&key);
         }
+    }
+    if write.key.kind == contexts::KIND {
+        contexts::mark(batch, &caller.tenant);
     }
     let row = keyspace::plan_change(&caller.tenant, plan.0, &write.key);
     let before = have.map_or_else(String::new, |entry| String::from_utf8_lossy(&entry.value).into_owned());
