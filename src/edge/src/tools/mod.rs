@@ -212,10 +212,3 @@ fn place(grant: &Grant, tool: &str, path: &str) -> Result<files::Place, Refused>
         )
     })
 }
-
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod prepare_tests;
-#[cfg(test)]
-mod process_tests;

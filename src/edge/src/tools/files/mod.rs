@@ -62,7 +62,8 @@ pub(super) async fn run(job: Job, shield: Shield, until: &mut Until, printer: &P
     let mut work = spawn_blocking(move || job(&context));
     let (stopped, done) = tokio::select! {
         biased;
-        done = &mut work => (None, Some(done)),
+        // The work may notice it before this does.
+        done = &mut work => (until.is_over(), Some(done)),
         how = until.over() => (Some(how), timeout(NOTICES_WITHIN, work).await.ok()),
     };
     let report = match (done, stopped) {

@@ -7,11 +7,11 @@ use aegis_kinds::SecurityContextSpec;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Call, Output, Refused, Running, ToolResult, Toolbox};
-use crate::{
+use aegis_edge::{
     capabilities::Host,
     config::{EdgeConfig, parse},
     state::StateDir,
+    tools::{Call, Output, Prepared, Refused, Running, ToolResult, Toolbox},
 };
 
 /// A host with a state directory of its own.
@@ -68,11 +68,11 @@ impl Fixture {
         }
     }
 
-    pub fn prepare(&self, call: Call) -> Result<super::Prepared, Refused> {
+    pub fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
         let grants = self
             .toolbox
             .grants(&call.tool, "default", &self.context)
-            .map_err(|denied| Refused::new("tool", denied.to_string()))?;
+            .map_err(|denied| Refused { rule: "tool", message: denied.to_string() })?;
         self.toolbox.prepare(call, &grants)
     }
 
