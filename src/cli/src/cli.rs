@@ -33,10 +33,11 @@ First steps:
   aegis controller enrollment-token create --label web-1        a token for a host
   aegis edge enroll TOKEN && aegis edge run                     on the host
   aegis diff -f fleet.yaml; aegis apply -f fleet.yaml           declare what the fleet should be
+  aegis edge fleet run --target all --tool host.facts           ask every host something
 
 Exit codes: 0 success, 1 error, 2 invalid argument or manifest, 3 not authorized,
-4 somebody must be asked, 5 target offline or not found, 7 cancelled, 8 deadline exceeded,
-10 differences (diff --exit-code), 11 ownership conflict.";
+4 somebody must be asked, 5 target offline or not found, 6 fleet run halted, 7 cancelled,
+8 deadline exceeded, 9 fewer targets than --require-min, 10 differences (diff --exit-code), 11 ownership conflict.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -51,6 +52,7 @@ enum Command {
     Schema(command::schema::Args),
     History(command::history::Args),
     Rollback(command::rollback::Args),
+    Rollout(command::rollout::Args),
     Edge(command::edge::Args),
     Controller(command::controller::Args),
     Completions(command::completions::Args),
@@ -73,6 +75,7 @@ impl Cli {
             Command::Export(args) => on_one_thread(args.run(context)),
             Command::History(args) => on_one_thread(args.run(context)),
             Command::Rollback(args) => on_one_thread(args.run(context)),
+            Command::Rollout(args) => on_one_thread(args.run(context)),
             Command::Edge(args) => on_one_thread(args.run(context)),
             Command::Controller(args) => args.run(context),
         }

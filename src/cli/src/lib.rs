@@ -26,7 +26,9 @@ mod realm;
 mod reconcile;
 mod reference;
 mod render;
+mod rollouts;
 mod schema;
+mod settle;
 mod terminal;
 mod tool_args;
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use aegis_core::{ExitCode, HumanDuration, Kind};
+use aegis_core::ExitCode;
 use aegis_engine::intent::Intent;
-use aegis_kinds::{EdgeNode, Spec};
-use aegis_wire::operator::{ListNodes, OperatorClient};
 
 use crate::{
     context::ContextArgs,
@@ -13,7 +11,11 @@ use crate::{
     manifests::{ManifestArgs, OwnerArgs},
     output::OutputArgs,
     reconcile::{self, ApplyArgs},
+    settle::Unsettled,
 };
+
+/// How long `--wait` waits without `--timeout`.
+const WAIT: Duration = Duration::from_mins(1);
 
 /// Make the fleet as the manifests say
 ///
@@ -23,6 +25,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   aegis apply -f fleet.yaml                 plan, ask, apply
+  aegis apply -f rollout.yaml --wait --timeout 10m --yes    exit 6 if the rollout is halted
   aegis apply -f fleet/ -R --prune --yes    in a pipeline: also remove what is no longer declared
   aegis apply -f - --owner team-a           from standard input, in team-a's name")]
 pub struct Args {
@@ -35,7 +38,9 @@ pub struct Args {
     force_conflicts: bool,
     #[command(flatten)]
     apply: ApplyArgs,
-    /// Wait until connected hosts have done what was declared (draining), at most --timeout [default: 1m]
+    /// Wait until connected hosts drain as declared and the declared rollouts are over, at most --timeout [default: 1m]
+    ///
+    /// A rollout that ends otherwise than complete ends the command with the exit code of `aegis rollout status`.
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -65,52 +70,12 @@ impl Args {
             ))
             .hint("if that is meant, say --yes; to see what would go: aegis diff --prune"));
         }
-        let drains: Vec<(String, bool)> = plan
-            .items()
-            .filter(|item| item.key.kind == EdgeNode::NAME)
-            .filter_map(|item| match &item.intent {
-                Intent::Declare(wish) => match &wish.0 {
-                    Spec::EdgeNode(spec) => Some((item.key.name.clone(), spec.drain?)),
-                    _ => None,
-                },
-                _ => None,
-            })
-            .collect();
-        let client = declared.realm.0.clone();
+        let unsettled = Unsettled::of(&plan);
         let code = reconcile::carry_out(&declared.realm, plan, self.apply, self.output).await?;
-        if self.wait && !self.apply.dry_run && !drains.is_empty() {
-            let bound = self.apply.timeout.map_or(Duration::from_mins(1), Duration::from);
-            wait_for(&client, &drains, bound).await?;
+        if self.wait && !self.apply.dry_run {
+            let bound = self.apply.timeout.map_or(WAIT, Duration::from);
+            return unsettled.wait(&declared.realm, bound).await;
         }
         Ok(code)
     }
-}
-
-/// Until every connected host says that it is draining, or isn't, as was declared.
-async fn wait_for(
-    client: &OperatorClient,
-    drains: &[(String, bool)],
-    bound: Duration,
-) -> Result<(), Failure> {
-    let settled = async {
-        loop {
-            let nodes = client.list_nodes(ListNodes { connected: true, ..ListNodes::default() }).await?;
-            let waiting = nodes.iter().any(|node| {
-                // What counts is what the host itself says: that it is declared shows in its status at once.
-                drains.iter().any(|(id, drain)| node.node_id.as_str() == id && *drain != node.draining)
-            });
-            if !waiting {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(bound, settled).await.unwrap_or_else(|_| {
-        let bound = HumanDuration::from(bound);
-        Err(Failure::new(
-            ExitCode::DeadlineExceeded,
-            format!("everything is applied, but after {bound} not every connected host follows yet"),
-        )
-        .hint("`aegis edge ls` shows which"))
-    })
 }

@@ -13,6 +13,7 @@ pub mod get;
 pub mod history;
 mod kind_arg;
 pub mod rollback;
+pub mod rollout;
 pub mod schema;
 mod stored;
 pub mod validate;

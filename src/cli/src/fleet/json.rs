@@ -82,10 +82,10 @@ mod tests {
         let mut sample = Sample::new(["web-1"]);
         let events = [
             sample.started(),
-            sample.output(0, false, "gr\u{fc}\u{df}e".as_bytes()),
-            sample.output(0, true, b"\xff\xfe"),
-            sample.output(0, false, b"cut \xc3"),
-            sample.output(0, false, b"\xa4\n\xe2\x82"),
+            Sample::output(0, false, "gr\u{fc}\u{df}e".as_bytes()),
+            Sample::output(0, true, b"\xff\xfe"),
+            Sample::output(0, false, b"cut \xc3"),
+            Sample::output(0, false, b"\xa4\n\xe2\x82"),
             sample.ended(0, TargetOutcome::Ok, "x"),
         ];
         let (mut board, mut pieces) = (Board::new(Keep::Nothing), Pieces::default());

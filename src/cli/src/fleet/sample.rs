@@ -64,7 +64,7 @@ impl Sample {
         let node_id = NodeId::new("n-ffffffffffffffffffff").unwrap();
         Skipped { node_id, name: name.into(), reason: SkipReason::Disconnected }
     }
-    pub fn output(&self, target: u32, stderr: bool, data: &[u8]) -> RunEvent {
+    pub fn output(target: u32, stderr: bool, data: &[u8]) -> RunEvent {
         let what = RunChange::Output { target, stderr, data: data.to_vec().into() };
         RunEvent { sequence: 0, time: "2026-04-28T14:32:11Z".parse().unwrap(), what }
     }
