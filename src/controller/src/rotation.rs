@@ -51,7 +51,12 @@ impl Controller {
             .map_err(|error| token_refused(&error))?;
         loop {
             let (have, base) = self.asking(request, &claims)?;
-            let wish = self.wish(request, &claims, &have)?;
+            let wish = match self.wish(request, &claims, &have) {
+                Ok(wish) => wish,
+                // What was read isn't of one moment: another rotation spends the token with its commit.
+                Err(_) if !self.is_at(&have.id, base)? => continue,
+                Err(refused) => return Err(refused),
+            };
             let mut node = Node { public_key: request.new_key.clone(), ..have.clone() };
             let minted = self.mint_node_token(&node).map_err(failed)?;
             node.jti = minted.claims.jti;
@@ -109,6 +114,12 @@ impl Controller {
             self.is_unused(request)?;
         }
         Ok(wish)
+    }
+
+    /// Whether nobody has written the node's record since it was read.
+    fn is_at(&self, node: &NodeId, base: Revision) -> Result<bool, ApiError> {
+        let entry = self.store.get(&keyspace::node(node)).map_err(failed)?;
+        Ok(entry.is_some_and(|entry| entry.revision == base))
     }
 
     /// A key that a node has or had is never another one's, nor comes back.

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use aegis_store::{Bus, LocalBus, Registration};
+use aegis_store::{
+    Bus, Entry, LocalBus, MemoryStore, Pending, Record, Registration, Store, StoreError, Watch,
+};
 use aegis_wire::{
     Code, Reason, ServerSigningKey, SigningKey,
     edge::Event,
@@ -316,46 +318,126 @@ async fn of_rotations_at_once_one_wins_and_the_others_are_told() {
     assert_eq!(rotations.count(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn two_nodes_that_want_one_key_at_once_dont_both_get_it() {
-    let (_directory, controller, one) = durable().await;
-    let two = testing_host(&controller, "t-other", 6).await;
-    controller.create_tenant(&tenant("t-third"), "test").await.unwrap();
-    let token = enrollment_token(&controller, "t-third", "");
-    let new = key(2);
-    let (first, second, third) = tokio::join!(
-        rotate(&controller, &one, 2),
-        rotate(&controller, &two, 2),
-        enroll(&controller, &new, &token, "h")
-    );
-    let won = [first.is_ok(), second.is_ok(), third.is_ok()];
-    assert_eq!(won.into_iter().filter(|won| *won).count(), 1, "{won:?}");
-    let all = controller.store.list(keyspace::NODES).unwrap();
-    let having = all
-        .iter()
-        .filter(|entry| nodes::read::<Node>(&entry.key, &entry.value).unwrap().public_key == new.public());
-    assert_eq!(having.count(), 1);
+/// A store in which somebody else is faster: what is prepared is written right before the next commit.
+#[derive(Default)]
+struct Overtaken {
+    store: MemoryStore,
+    next: std::sync::Mutex<Option<(String, Vec<u8>)>>,
+    /// The key before whose next reading it is written already.
+    reading: std::sync::Mutex<Option<String>>,
+}
+
+impl Overtaken {
+    fn write(&self) {
+        if let Some((key, value)) = crate::lock(&self.next).take() {
+            let mut faster = Batch::new();
+            faster.put(key, value);
+            self.store.commit(faster).detach();
+        }
+    }
+
+    fn prepare(&self, key: String, value: impl Into<Vec<u8>>) {
+        *crate::lock(&self.next) = Some((key, value.into()));
+    }
+}
+
+impl Store for Overtaken {
+    fn commit(&self, batch: Batch) -> Pending {
+        self.write();
+        self.store.commit(batch)
+    }
+    fn revision(&self) -> Revision {
+        self.store.revision()
+    }
+    fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        if crate::lock(&self.reading).take_if(|at| at == key).is_some() {
+            self.write();
+        }
+        self.store.get(key)
+    }
+    fn scan(
+        &self,
+        prefix: &str,
+        order: aegis_store::Order,
+        visit: &mut dyn FnMut(&str, &[u8], Revision) -> bool,
+    ) -> Result<(), StoreError> {
+        self.store.scan(prefix, order, visit)
+    }
+    fn log(&self, log: &str, after: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.store.log(log, after, limit)
+    }
+    fn changes(&self, since: Revision, prefix: &str) -> Result<Option<BTreeSet<String>>, StoreError> {
+        self.store.changes(since, prefix)
+    }
+    fn watch(&self, prefix: &str) -> Watch {
+        self.store.watch(prefix)
+    }
+    fn backup(&self, path: &std::path::Path) -> Result<(), StoreError> {
+        self.store.backup(path)
+    }
+}
+
+/// A controller with a host, and the store in which somebody else is faster.
+async fn overtakable() -> (Arc<Overtaken>, Arc<Controller>, Host) {
+    let store = Arc::new(Overtaken::default());
+    let controller = with_parts(|parts| parts.store = store.clone()).await;
+    let host = host(&controller, "default", 1, "web-1").await;
+    (store, controller, host)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revocation_in_between_wins() {
-    let (_directory, controller, host) = durable().await;
-    let admin = Operator::new(&controller, "default", Role::Operator);
-    for (name, new) in [("a token", 1), ("a key", 2)] {
+async fn another_rotation_or_a_revocation_that_was_faster_wins() {
+    for new in [1, 2] {
+        let (store, controller, host) = overtakable().await;
+        let revoked = Node { standing: nodes::Standing::Revoked, ..stored(&controller, &host) };
         let request = request(&controller, &host, &key(new)).await;
-        let revoke = admin.service.revoke_node(admin.call("RevokeNode"), host.id.to_string());
-        let (revoked, rotated) = tokio::join!(revoke, send(&controller, request));
-        revoked.unwrap();
-        assert_eq!(rotated.unwrap_err().reason, Some(Reason::Revoked), "{name}");
-        let back = |node: &mut Node| {
-            node.standing = nodes::Standing::Enrolled;
-            true
-        };
-        let mut batch = Batch::new();
-        batch.delete(keyspace::jti(&stored(&controller, &host).jti));
-        controller.store.commit(batch).await.unwrap();
-        nodes::update(&*controller.store, &host.id, back, |_, _| ()).await.unwrap();
+        store.prepare(keyspace::node(&host.id), json(&revoked));
+        assert_eq!(send(&controller, request).await.unwrap_err().reason, Some(Reason::Revoked), "{new}");
+        assert_eq!(stored(&controller, &host), revoked);
     }
+    let (store, controller, host) = overtakable().await;
+    let rotation = Some(Rotation { previous_key: key(1).public(), at_ms: controller.clock.now_ms() });
+    let rotated = Node { public_key: key(3).public(), rotation, ..stored(&controller, &host) };
+    let request = request(&controller, &host, &key(2)).await;
+    store.prepare(keyspace::node(&host.id), json(&rotated));
+    let error = send(&controller, request).await.unwrap_err();
+    assert!(error.message.contains("was rotated meanwhile"), "{error}");
+    assert_eq!(stored(&controller, &host), rotated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_between_two_readings_is_told_from_a_revoked_token() {
+    let (store, controller, host) = overtakable().await;
+    let node = stored(&controller, &host);
+    let spent = keyspace::jti(&node.jti);
+    let mut batch = Batch::new();
+    batch.put(&spent, json(&Spent { node: host.id.clone(), ends: i64::MAX }));
+    controller.store.commit(batch).await.unwrap();
+    let rotation = Some(Rotation { previous_key: key(1).public(), at_ms: controller.clock.now_ms() });
+    let rotated = Node { public_key: key(3).public(), rotation, ..node };
+    let request = request(&controller, &host, &key(2)).await;
+    store.prepare(keyspace::node(&host.id), json(&rotated));
+    *crate::lock(&store.reading) = Some(spent);
+    let error = send(&controller, request).await.unwrap_err();
+    assert!(error.message.contains("was rotated meanwhile"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_taken_a_moment_ago_is_taken() {
+    let (store, controller, host) = overtakable().await;
+    let id = NodeId::of_public_key(key(2).public().as_bytes());
+    let enrolled = Node { id: id.clone(), public_key: key(2).public(), ..stored(&controller, &host) };
+    let first = request(&controller, &host, &key(2)).await;
+    store.prepare(keyspace::node(&id), json(&enrolled));
+    assert_eq!(send(&controller, first).await.unwrap_err().code, Code::Conflict);
+    let second = request(&controller, &host, &key(3)).await;
+    store.prepare(keyspace::rotated_key(&key(3).public()), id.as_str());
+    assert_eq!(send(&controller, second).await.unwrap_err().code, Code::Conflict);
+    let token = enrollment_token(&controller, "t-other", "");
+    store.prepare(keyspace::rotated_key(&key(4).public()), host.id.as_str());
+    let error = enroll(&controller, &key(4), &token, "h").await.unwrap_err();
+    assert_eq!(error.message, "this host's key can't be enrolled here; the token is still usable");
+    assert_eq!(stored(&controller, &host).public_key, key(1).public());
 }
 
 #[tokio::test(start_paused = true)]
@@ -403,9 +485,12 @@ async fn the_old_key_and_the_old_token_open_no_stream_and_get_no_token() {
         let back = attest_with(&controller, key, credential, "web-1").await;
         assert_eq!(back.is_ok(), key.public() == new.key.public());
     }
-    let request = request(&controller, &old, &key(1)).await;
-    let error = send(&controller, request).await.unwrap_err();
+    let back = request(&controller, &old, &key(1)).await;
+    let error = send(&controller, back).await.unwrap_err();
     assert_eq!(error.code, Code::Conflict, "the key before is no way back: {error}");
+    let thief = Host { key: key(9), ..old.clone() };
+    let with_the_token_only = request(&controller, &thief, &key(9)).await;
+    is_refused(&controller, with_the_token_only, "the request isn't signed by the node's key").await;
     let jti = NodeClaims::verify(&old.token, &controller.keys, controller.now_seconds()).unwrap().jti;
     assert!(controller.is_spent(&jti).unwrap());
 }
@@ -425,6 +510,7 @@ async fn the_old_key_is_good_for_a_minute_on_the_stream_that_is_open() {
     let mut again = Daemon::connect(&controller, &new, "s2").await;
     tokio::time::advance(Duration::from_secs(61)).await;
     again.heartbeat().await;
+    assert!(controller.live.outdated(controller.uptime()).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
