@@ -7,6 +7,7 @@ pub mod config;
 pub mod enroll;
 pub mod logout;
 pub mod proxy;
+pub mod rotate;
 pub mod run;
 pub mod state;
 pub mod status;

@@ -74,6 +74,17 @@ impl RotateError {
         matches!(self, Self::Host(_) | Self::Proxy(_) | Self::Unreached(_) | Self::Refused(_))
     }
 
+    /// What the controller, or the way to it, said.
+    pub const fn said(&self) -> Option<&ApiError> {
+        match self {
+            Self::Unreached(error)
+            | Self::Refused(error)
+            | Self::Unanswered(error)
+            | Self::Neither(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The code that the process ends with.
     pub const fn exit_code(&self) -> ExitCode {
         match self {

@@ -2,7 +2,7 @@
 
 use aegis_core::session::Input;
 use aegis_wire::{
-    Unverified,
+    Unverified, Verified,
     edge::{Command, Event},
 };
 
@@ -15,13 +15,14 @@ impl Running {
         let now_ms = self.deps.clock.now_ms();
         let Some(session) = &mut self.session else { return vec![] };
         match session.open(&self.identity, unverified, now_ms) {
-            Ok(verified) => self.on_command(verified.body, verified.sequence, now_ms),
+            Ok(verified) => self.on_command(verified, now_ms),
             Err(error) => self.fail(&format!("a command is refused: {error}")),
         }
     }
 
-    fn on_command(&mut self, command: Command, sequence: u64, now_ms: i64) -> Vec<Input> {
-        match command {
+    fn on_command(&mut self, verified: Verified<Command>, now_ms: i64) -> Vec<Input> {
+        let sequence = verified.sequence;
+        match verified.body {
             Command::Welcome { name, tags, drain } => {
                 tracing::info!(%name, drain, "connected");
                 (self.welcomed, self.draining) = (true, drain);
@@ -31,15 +32,20 @@ impl Running {
             Command::Drain { enabled } => {
                 tracing::info!(enabled, "drain");
                 self.draining = enabled;
-                let broken = self.send(&Event::Ack { sequence });
+                let broken = self.send(Event::Ack { sequence });
                 std::iter::once(Input::Drain(enabled)).chain(broken).collect()
             }
             Command::Shutdown { reason } => {
                 tracing::info!(%reason, "the controller wants the daemon to end");
-                self.send(&Event::Ack { sequence });
+                self.send(Event::Ack { sequence });
                 vec![Input::Shutdown]
             }
             Command::NodeToken { token } => {
+                // A token for the old key must not take the place of one for the new.
+                self.look_at_identity();
+                if self.next_identity.is_some() {
+                    return vec![];
+                }
                 let now = self.deps.clock.now_seconds();
                 match self.identity.renew(&self.options.state, token, now) {
                     Ok(()) => {
@@ -51,6 +57,25 @@ impl Running {
                 }
                 vec![]
             }
+            Command::InvokeTool { order, arguments, window } => {
+                self.on_order(&order, verified.vouched, arguments, window)
+            }
+            Command::Cancel { command } => self.on_cancel(command).into_iter().collect(),
+            Command::OutputCredit { command, bytes } => {
+                self.work.credit(&command, bytes);
+                vec![]
+            }
+            Command::PushConfig { revision, contexts } => match self.contexts.push(revision, contexts) {
+                Ok(()) => {
+                    tracing::info!(
+                        revision,
+                        names = self.contexts.names(),
+                        "the security contexts are replaced"
+                    );
+                    self.send(Event::Ack { sequence }).into_iter().collect()
+                }
+                Err(stale) => self.fail(&stale.to_string()),
+            },
             Command::HeartbeatAck => {
                 self.reporter.heartbeat(now_ms);
                 vec![]

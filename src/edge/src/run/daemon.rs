@@ -11,19 +11,19 @@ use tokio::time::Instant;
 
 use super::{
     Control, Identity, RunDeps, RunError, RunOptions, Transport,
+    contexts::Contexts,
+    invoke::Arrived,
     link::{Connection, Link, LinkEvent},
+    offer::Offer,
     reporter::Reporter,
+    seen::Seen,
     session::Session,
-    watch::{ConfigWatch, DEBOUNCE},
+    stream::{Outbox, room, room_for_output},
+    watch::{DEBOUNCE, FileWatch},
+    work::Work,
 };
-use crate::{
-    capabilities::capabilities,
-    config::{self, EdgeConfig},
-    state::StreamState,
-};
+use crate::{capabilities::capabilities, config::EdgeConfig, state::StreamState};
 
-/// How long what was sent last may take to arrive when the daemon ends.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A token that was asked for and didn't come is asked for again after this time.
 const RENEW_AGAIN: Duration = Duration::from_mins(1);
 
@@ -34,9 +34,9 @@ pub(super) struct Running {
     pub identity: Identity,
     pub reporter: Reporter,
     pub capabilities: Capabilities,
-    config: EdgeConfig,
+    pub config: EdgeConfig,
     transport: Arc<dyn Transport>,
-    link: Option<Link>,
+    pub link: Option<Link>,
     /// Waits between "connected" and Hello.
     pub connection: Option<Box<dyn Connection>>,
     pub session: Option<Session>,
@@ -44,7 +44,18 @@ pub(super) struct Running {
     pub welcomed: bool,
     /// What the controller wants, for the heartbeat.
     pub draining: bool,
-    hello_at: Instant,
+    /// What waits for room on the stream.
+    pub outbox: Outbox,
+    /// What orders can set going.
+    pub offer: Box<dyn Offer>,
+    pub contexts: Contexts,
+    pub seen: Seen,
+    /// Checked, and not yet let in by the state machine.
+    pub arrived: Option<Arrived>,
+    pub work: Work,
+    /// Another key or token, and until when the stream must be opened anew with it.
+    pub next_identity: Option<(Identity, Instant)>,
+    pub hello_at: Instant,
     reload_at: Option<Instant>,
     pub renewal_asked: Option<Instant>,
     /// The controller says that the token has ended, whatever the own clock says.
@@ -59,11 +70,11 @@ pub(super) async fn run(
     deps: RunDeps,
     config: EdgeConfig,
     transport: Arc<dyn Transport>,
+    offer: Box<dyn Offer>,
 ) -> Result<(), RunError> {
     let identity = Identity::load(&options.state)?;
     let endpoint = config.endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
-    let mut watch =
-        if options.watch { ConfigWatch::new(options.state.config()) } else { ConfigWatch::none() };
+    let mut watch = if options.watch { FileWatch::new(&options.state) } else { FileWatch::none() };
     let capabilities = capabilities(&config, &(deps.host)());
     tracing::info!(node = %identity.node_id, tenant = %identity.tenant, %endpoint, "edge daemon starts");
     let mut running = Running {
@@ -72,13 +83,20 @@ pub(super) async fn run(
         deps,
         identity,
         capabilities,
-        config,
         transport,
         link: None,
         connection: None,
         session: None,
         welcomed: false,
         draining: false,
+        outbox: Outbox::new(),
+        offer,
+        contexts: Contexts::new(),
+        seen: Seen::default(),
+        arrived: None,
+        work: Work::new(config.concurrent_tools()),
+        next_identity: None,
+        config,
         hello_at: Instant::now(),
         reload_at: None,
         renewal_asked: None,
@@ -100,6 +118,7 @@ pub(super) async fn run(
                 }
             }
         }
+        inputs.extend(std::iter::repeat_n(Input::WorkEnded, running.work.take_over()));
         running.report(machine.state());
         if inputs.is_empty() {
             inputs = running.next(due, &mut watch).await;
@@ -111,22 +130,35 @@ impl Running {
     /// Does what the state machine says. Gives what comes of it at once.
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Dial => self.link = Some(Link::dial(&self.transport, self.reattestation())),
+            Action::Dial => {
+                self.look_at_identity();
+                self.change_identity();
+                self.link = Some(match self.settling() {
+                    // It gives a token, too.
+                    Some(settling) => Link::dial(&self.transport, Some(settling), None),
+                    None => Link::dial(&self.transport, None, self.reattestation()),
+                });
+            }
             Action::Hangup => self.hang_up(),
             Action::SendHello => return self.hello(),
-            // Nothing is ever in flight: no command of this version asks for work.
-            Action::SendHeartbeat => {
-                return self.send(&Event::Heartbeat { draining: self.draining, in_flight: 0 });
-            }
-            // No work, as above; time and the end are the loop's.
-            Action::StartWork | Action::RefuseWork | Action::Wait(_) | Action::Exit(_) => {}
+            Action::SendHeartbeat => return self.heartbeat(),
+            Action::StartWork => return self.start_work(),
+            Action::RefuseWork => return self.refuse_work(),
+            // Time and the end are the loop's.
+            Action::Wait(_) | Action::Exit(_) => {}
         }
         None
     }
 
     /// Waits for what happens next: on the link, from the host, to the config, or by time.
-    async fn next(&mut self, due: Option<Instant>, watch: &mut ConfigWatch) -> Vec<Input> {
-        let own = [self.reload_at, self.welcome_due(), self.renewal_due(Instant::now())];
+    async fn next(&mut self, due: Option<Instant>, watch: &mut FileWatch) -> Vec<Input> {
+        let own = [
+            self.reload_at,
+            self.welcome_due(),
+            self.renewal_due(Instant::now()),
+            self.work.due(),
+            self.change_due(),
+        ];
         let due = own.into_iter().chain([due]).flatten().min();
         let timer = async {
             match due {
@@ -134,18 +166,26 @@ impl Running {
                 None => std::future::pending().await,
             }
         };
+        let outgoing = self.session.as_ref().and(self.link.as_ref()).and_then(Link::outgoing);
         let link = async {
             match &mut self.link {
                 Some(link) => link.next().await,
                 None => std::future::pending().await,
             }
         };
+        let (unsent, reads) = (!self.outbox.is_empty(), !self.outbox.is_full());
+        let report = async {
+            room_for_output(outgoing.as_ref()).await;
+            self.work.next().await
+        };
         tokio::select! {
             biased;
-            event = link => self.on_link(event),
+            event = link, if reads => self.on_link(event),
+            () = timer => self.on_time(),
             control = self.deps.control.recv() => match control {
                 Some(Control::Stop) => {
-                    tracing::info!("the host wants the daemon to end");
+                    let in_flight = self.work.in_flight();
+                    tracing::info!(in_flight, "the host wants the daemon to end; said twice, it waits for nothing");
                     vec![Input::Shutdown]
                 }
                 Some(Control::Reload) => {
@@ -159,7 +199,8 @@ impl Running {
                 self.reload_at = Some(Instant::now() + DEBOUNCE);
                 vec![]
             }
-            () = timer => self.on_time(),
+            () = room(outgoing.as_ref()), if unsent => self.flush().into_iter().collect(),
+            report = report, if !unsent => self.on_report(report),
         }
     }
 
@@ -184,6 +225,10 @@ impl Running {
         };
         tracing::warn!(%error, "the stream broke");
         self.heed(&error);
+        if self.is_rotated() {
+            self.reporter.failed(&error.message);
+            return vec![Input::StreamEnded];
+        }
         vec![self.lost(error, Input::StreamEnded)]
     }
 
@@ -211,7 +256,13 @@ impl Running {
         }
         if self.renewal_due(now).is_some_and(|due| now >= due) {
             self.renewal_asked = Some(now);
-            return self.send(&Event::TokenRequest).into_iter().collect();
+            return self.send(Event::TokenRequest).into_iter().collect();
+        }
+        if self.work.due().is_some_and(|due| now >= due) {
+            return self.stop_overdue(now);
+        }
+        if self.change_due().is_some_and(|due| now >= due) {
+            return self.change_identity().into_iter().collect();
         }
         vec![Input::Tick]
     }
@@ -231,74 +282,6 @@ impl Running {
         Some(self.renewal_asked.map_or(due, |asked| due.max(asked + RENEW_AGAIN)))
     }
 
-    fn hello(&mut self) -> Option<Input> {
-        let (link, connection) = (self.link.as_mut()?, self.connection.take()?);
-        let mut session = Session::new(self.deps.random.id(), &self.identity);
-        let hello =
-            Event::Hello { node_token: self.identity.token.clone(), capabilities: self.capabilities.clone() };
-        match session.seal(&self.identity, &hello, self.deps.clock.now_ms()) {
-            Ok(envelope) => link.open(connection, envelope),
-            Err(error) => {
-                self.fail(&error.to_string());
-                return Some(Input::StreamEnded);
-            }
-        }
-        (self.session, self.welcomed, self.hello_at) = (Some(session), false, Instant::now());
-        self.renewal_asked = None;
-        None
-    }
-
-    /// Sends an event on the stream that is open; a stream that takes none is over.
-    pub fn send(&mut self, event: &Event) -> Option<Input> {
-        let (Some(session), Some(link)) = (&mut self.session, &self.link) else { return None };
-        let sealed = session.seal(&self.identity, event, self.deps.clock.now_ms());
-        let sent = sealed.is_ok_and(|envelope| link.send(envelope).is_ok());
-        if sent {
-            return None;
-        }
-        self.fail("the stream takes nothing more");
-        Some(Input::StreamEnded)
-    }
-
-    /// Gives the stream up.
-    pub fn fail(&mut self, why: &str) -> Vec<Input> {
-        tracing::error!("{why}; the stream is given up");
-        self.reporter.failed(why);
-        self.hang_up();
-        vec![Input::StreamEnded]
-    }
-
-    fn hang_up(&mut self) {
-        (self.link, self.connection, self.session, self.welcomed) = (None, None, None, false);
-    }
-
-    /// Reads the config again. One that can't be used is logged, and the old one stays in force.
-    fn reload(&mut self) -> Option<Input> {
-        let config = match config::load(self.options.state.config()) {
-            Ok(config) => config,
-            Err(error) => {
-                tracing::error!("{error}; the config that was read before stays in force");
-                return None;
-            }
-        };
-        let fixed = |config: &EdgeConfig| {
-            (config.endpoint.clone(), config.ca_fingerprint, config.plaintext, config.log)
-        };
-        if fixed(&config) != fixed(&self.config) {
-            tracing::warn!(
-                "endpoint, caFingerprint, plaintext and log take effect when the daemon is restarted"
-            );
-        }
-        let capabilities = capabilities(&config, &(self.deps.host)());
-        self.config = config;
-        if capabilities == self.capabilities {
-            return None;
-        }
-        tracing::info!("the capabilities have changed");
-        self.capabilities = capabilities.clone();
-        self.send(&Event::CapabilityUpdate(capabilities))
-    }
-
     fn report(&mut self, state: DaemonState) {
         let status = match state {
             DaemonState::Disconnected => StreamState::Disconnected,
@@ -313,9 +296,8 @@ impl Running {
 
     /// Closes the stream, lets what was sent arrive, and says why it ends.
     async fn end(mut self, exit: Exit) -> Result<(), RunError> {
-        if let (Exit::Shutdown, Some(link)) = (exit, self.link.take()) {
-            // The controller answers our end of the stream with its own; if not, we don't wait for it.
-            let _ = tokio::time::timeout(CLOSE_WITHIN, link.close()).await;
+        if exit == Exit::Shutdown {
+            self.close().await;
         }
         self.reporter.set(StreamState::Stopped, self.deps.clock.now_ms());
         tracing::info!("edge daemon ends");

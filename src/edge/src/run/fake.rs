@@ -23,7 +23,10 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::*;
+use super::{
+    fake_offer::{Calls, FakeOffer},
+    *,
+};
 use crate::{
     config::EdgeConfig,
     state::{RunStatus, write_atomic},
@@ -109,6 +112,7 @@ pub(super) struct Lab {
     pub reach: Reach,
     pub reattest: Answer,
     pub control: mpsc::Sender<Control>,
+    pub calls: Calls,
     streams: mpsc::Receiver<FakeEnds>,
     pub daemon: JoinHandle<Result<(), RunError>>,
 }
@@ -171,11 +175,13 @@ impl Lab {
             control: controls,
         };
         let options = RunOptions { state: state.clone(), watch: false };
+        let calls = Calls::default();
+        let offer = Box::new(FakeOffer(calls.clone()));
         let daemon = tokio::spawn(async move {
             let (config, _lock): (EdgeConfig, _) = prepare(&options.state)?;
-            daemon::run(options, deps, config, Arc::new(transport)).await
+            daemon::run(options, deps, config, Arc::new(transport), offer).await
         });
-        Self { dir, state, clock, server, node, reach, reattest, control, streams, daemon }
+        Self { dir, state, clock, server, node, reach, reattest, control, calls, streams, daemon }
     }
 
     /// The next stream that the daemon opens, with nothing read from it.

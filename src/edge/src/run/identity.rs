@@ -9,7 +9,10 @@ use aegis_wire::{
 };
 
 use super::RunError;
-use crate::state::{StateDir, StateError, write_atomic};
+use crate::{
+    rotate::keep_token,
+    state::{StateDir, StateError},
+};
 
 /// Who this host is.
 #[derive(Debug)]
@@ -33,6 +36,16 @@ pub struct Identity {
 impl Identity {
     /// Reads the three files, and refuses a token that doesn't belong to the key.
     pub fn load(state: &StateDir) -> Result<Self, RunError> {
+        let (identity, bound_to) = Self::read(state)?;
+        if bound_to == Confirmation::of(&identity.key.public()) {
+            Ok(identity)
+        } else {
+            Err(RunError::Foreign)
+        }
+    }
+
+    /// Reads the three files, and says which key the token belongs to: in the middle of a rotation it is another.
+    pub(crate) fn read(state: &StateDir) -> Result<(Self, Confirmation), RunError> {
         let key = read(&state.node_key())?.ok_or(RunError::NotEnrolled("node.key"))?;
         let key = SigningKey::from_bytes(&key).map_err(RunError::Key)?;
         let pinned = read(&state.server_key())?.ok_or(RunError::NotEnrolled("server.key.pub"))?;
@@ -40,10 +53,7 @@ impl Identity {
         let token = read(&state.node_token())?.ok_or(RunError::NotEnrolled("node.token"))?;
         let token = String::from_utf8_lossy(&token).trim().to_owned();
         let claims = NodeClaims::peek(&token).map_err(RunError::Token)?;
-        if claims.confirmation != Confirmation::of(&key.public()) {
-            return Err(RunError::Foreign);
-        }
-        Ok(Self {
+        let identity = Self {
             key,
             server_key,
             node_id: claims.node_id,
@@ -51,7 +61,13 @@ impl Identity {
             token,
             issued_at: claims.issued_at.as_second(),
             expires_at: claims.expires_at.as_second(),
-        })
+        };
+        Ok((identity, claims.confirmation))
+    }
+
+    /// Whether it is the same host under the same controller, perhaps with another key or token.
+    pub fn is_of(&self, other: &Self) -> bool {
+        (&self.node_id, &self.tenant, &self.server_key) == (&other.node_id, &other.tenant, &other.server_key)
     }
 
     /// When to ask for a new token, in seconds since 1970: with a quarter of its life left.
@@ -67,7 +83,7 @@ impl Identity {
         {
             return Err("it is for another node, tenant or key".to_owned());
         }
-        write_atomic(&state.node_token(), 0o600, token.as_bytes()).map_err(|error| error.to_string())?;
+        keep_token(state, &token, &self.key.public()).map_err(|error| error.to_string())?;
         (self.token, self.issued_at, self.expires_at) = (token, claims.iat, claims.exp);
         Ok(())
     }

@@ -14,8 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::Reattestation;
 
-/// Messages that wait for the network. They are small and rare; when so many wait, the stream is stuck.
-const QUEUE: usize = 16;
+/// Messages that wait for the network.
+pub(super) const QUEUE: usize = 16;
 
 /// What the controller sends.
 pub type Incoming = Pin<Box<dyn Stream<Item = Result<Unverified, ApiError>> + Send>>;
@@ -100,12 +100,19 @@ pub(super) struct Link {
 pub(super) struct Stuck;
 
 impl Link {
-    /// Begins to connect, and to attest anew if that is needed.
-    pub fn dial(transport: &Arc<dyn Transport>, reattestation: Option<Reattestation>) -> Self {
+    /// Does what is to be done before, then begins to connect, and to attest anew if that is needed.
+    pub fn dial(
+        transport: &Arc<dyn Transport>,
+        before: Option<BoxFuture<'static, Result<(), ApiError>>>,
+        reattestation: Option<Reattestation>,
+    ) -> Self {
         let (report, events) = mpsc::channel(QUEUE);
         let (connecting, sender) = (transport.connect(), report.clone());
         let task = tokio::spawn(async move {
             let steps = async {
+                if let Some(before) = before {
+                    before.await?;
+                }
                 let connection = connecting.await?;
                 let enrolled = match reattestation {
                     Some(with) => Some(Box::new(connection.reattest(with).await?)),
@@ -136,7 +143,12 @@ impl Link {
         });
     }
 
-    /// Sends an event.
+    /// The way out for events; none before the stream is opened.
+    pub fn outgoing(&self) -> Option<Outgoing> {
+        self.outgoing.clone().map(Outgoing)
+    }
+
+    /// Sends an event, where there is room.
     pub fn send(&self, envelope: Envelope) -> Result<(), Stuck> {
         self.outgoing.as_ref().ok_or(Stuck)?.try_send(envelope).map_err(|_| Stuck)
     }
@@ -158,6 +170,21 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Where events wait for the network.
+pub(super) struct Outgoing(mpsc::Sender<Envelope>);
+
+impl Outgoing {
+    /// Whether another event may be sent, even if only to learn that the stream is gone.
+    pub fn has_room(&self) -> bool {
+        self.0.capacity() > 0 || self.0.is_closed()
+    }
+    /// Waits until so many may be sent, or until the stream is gone.
+    pub async fn room(&self, events: usize) {
+        // The room isn't kept: nobody else sends.
+        let _ = self.0.reserve_many(events).await;
     }
 }
 

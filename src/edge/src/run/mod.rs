@@ -4,20 +4,33 @@
 //! runs on one thread, and the only thing that wakes an idle daemon is its heartbeat.
 
 mod commands;
+mod contexts;
 mod daemon;
 mod error;
 mod footprint;
 mod identity;
+mod invoke;
 mod link;
+mod offer;
+mod orders;
+mod own_key;
 mod reattest;
+mod reload;
 mod reporter;
+mod results;
+mod seen;
 mod session;
+mod settle;
 mod signals;
+mod stream;
 mod watch;
+mod work;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+
+use own_key::{HostOffer, OwnKey};
 
 pub use error::RunError;
 pub use identity::Identity;
@@ -69,7 +82,16 @@ pub async fn run(options: RunOptions, deps: RunDeps) -> Result<(), RunError> {
         (false, None) => return Err(RunError::Incomplete("caFingerprint")),
     };
     let transport = GrpcTransport { dialer: (deps.dialer)(&endpoint)?, endpoint, pin };
-    daemon::run(options, deps, config, Arc::new(transport)).await
+    settle::at_start(&options.state, &config, &deps).await;
+    let key = OwnKey {
+        state: options.state.clone(),
+        config: config.clone(),
+        host: (deps.host)(),
+        clock: Arc::clone(&deps.clock),
+        dialer: Arc::clone(&deps.dialer),
+    };
+    let offer = Box::new(HostOffer::new(key));
+    daemon::run(options, deps, config, Arc::new(transport), offer).await
 }
 
 /// Takes the lock, repairs modes, reads the config.
@@ -85,4 +107,12 @@ fn prepare(state: &StateDir) -> Result<(EdgeConfig, DaemonLock), RunError> {
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod fake_offer;
+#[cfg(test)]
+mod fake_orders;
+#[cfg(test)]
+mod orders_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;

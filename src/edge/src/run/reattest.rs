@@ -63,6 +63,9 @@ impl Running {
             self.token_ended = false;
             tracing::info!("the node token had ended; the controller gave a new one");
         }
+        // The key may have been replaced while the connection was made, or before it.
+        self.look_at_identity();
+        self.change_identity();
         self.connection = Some(connection);
         vec![Input::Connected]
     }

@@ -1,0 +1,147 @@
+//! What this host offers: its toolbox, and beside it the tool that concerns the daemon itself, `edge.keys.rotate`.
+
+use std::{sync::Arc, time::Duration};
+
+use aegis_core::fleet::TargetOutcome;
+use aegis_kinds::{
+    policy::Grant,
+    tool::{self, arguments::KeysRotate, check_arguments},
+};
+use bytes::Bytes;
+use futures::FutureExt;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::offer::{Offer, Ready, Reins, Started};
+use crate::{
+    capabilities::Host,
+    clock::Clock,
+    config::EdgeConfig,
+    enroll::DialerFor,
+    rotate::{KEEP_OLD, RotateDeps, RotateError, Rotated, rotate},
+    state::StateDir,
+    tools::{Call, Output, Refused, Sink, Tail, ToolResult, Toolbox},
+};
+
+/// The tool that gives the daemon a new key.
+const ROTATE: &str = "edge.keys.rotate";
+
+/// The toolbox and the key.
+pub(super) struct HostOffer {
+    toolbox: Toolbox,
+    key: OwnKey,
+}
+
+/// What a rotation takes.
+#[derive(Clone)]
+pub(super) struct OwnKey {
+    pub state: StateDir,
+    pub config: EdgeConfig,
+    pub host: Host,
+    pub clock: Arc<dyn Clock>,
+    pub dialer: Arc<DialerFor>,
+}
+
+impl HostOffer {
+    pub fn new(key: OwnKey) -> Self {
+        Self { toolbox: Toolbox::new(&key.config, &key.host, &key.state), key }
+    }
+}
+
+impl Offer for HostOffer {
+    fn prepare(&self, call: Call, grants: &[Grant]) -> Result<Box<dyn Ready>, Refused> {
+        if call.tool != ROTATE {
+            let prepared = self.toolbox.prepare(call, grants)?;
+            return Ok(Box::new(prepared));
+        }
+        let refuse = |message| Refused { rule: "arguments", message };
+        let parameters = tool::find(ROTATE).map(tool::Builtin::parameters).unwrap_or_default();
+        check_arguments(&parameters, &call.arguments).map_err(|error| refuse(error.message))?;
+        let arguments =
+            KeysRotate::deserialize(&call.arguments).map_err(|error| refuse(error.to_string()))?;
+        let keep_old = arguments.keep_old.map_or(KEEP_OLD, |time| time.0);
+        Ok(Box::new(Rotation { key: self.key.clone(), keep_old, window: call.window }))
+    }
+
+    fn reload(&mut self, config: &EdgeConfig, host: &Host, state: &StateDir) {
+        self.toolbox = self.toolbox.reloaded(config, host, state);
+        (self.key.config, self.key.host) = (config.clone(), host.clone());
+    }
+}
+
+/// A rotation that may begin.
+struct Rotation {
+    key: OwnKey,
+    keep_old: Duration,
+    window: u32,
+}
+
+/// A rotation isn't ended in the middle, and prints a line: there is nothing to be told to it.
+struct LeftAlone;
+
+impl Reins for LeftAlone {
+    fn cancel(&self) {}
+    fn credit(&self, _: u32) {}
+}
+
+impl Ready for Rotation {
+    fn start(self: Box<Self>, time: Duration, sink: Sink) -> Started {
+        let began = Instant::now();
+        let Self { key, keep_old, window } = *self;
+        // A task of its own: it goes on to its end whatever becomes of the stream and of the command's time.
+        let rotation = tokio::spawn(async move {
+            let OwnKey { state, config, host, clock, dialer } = key;
+            let deps = RotateDeps { clock: &*clock, dialer: &*dialer, host: &host, passed: &|_| {} };
+            rotate(deps, &state, &config, keep_old).await
+        });
+        let end = async move {
+            let mut result = match tokio::time::timeout(time, rotation).await {
+                Ok(Ok(rotated)) => told(rotated),
+                Ok(Err(error)) => failed(format!("the daemon failed while it rotated: {error}; see its log")),
+                Err(_) => ToolResult {
+                    outcome: TargetOutcome::TimedOut,
+                    ..failed("the rotation goes on; 'aegis edge status' on the host shows its key".to_owned())
+                },
+            };
+            let line = Bytes::copy_from_slice(&result.stdout.bytes);
+            if !line.is_empty() && line.len() <= usize::try_from(window).unwrap_or(usize::MAX) {
+                // Nobody listens when it fails; the result has the line, too.
+                let _ = sink.send(Output { stderr: false, data: line }).await;
+            }
+            result.duration = began.elapsed();
+            result
+        };
+        Started { reins: Box::new(LeftAlone), end: end.boxed() }
+    }
+}
+
+fn told(rotated: Result<Rotated, RotateError>) -> ToolResult {
+    match rotated {
+        Ok(rotated) => {
+            let line = format!("{} → {}\n", rotated.old_fingerprint, rotated.new_fingerprint);
+            ToolResult {
+                outcome: TargetOutcome::Ok,
+                stdout: Tail { total: line.len() as u64, bytes: line.into_bytes() },
+                // It has no keys but texts, so it always has a JSON form.
+                data: serde_json::to_value(rotated).ok(),
+                ..failed(String::new())
+            }
+        }
+        Err(error) => {
+            let way_out = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            failed(format!("{error}{way_out}"))
+        }
+    }
+}
+
+fn failed(error: String) -> ToolResult {
+    ToolResult {
+        outcome: TargetOutcome::Error,
+        exit_code: None,
+        error,
+        stdout: Tail::default(),
+        stderr: Tail::default(),
+        data: None,
+        duration: Duration::ZERO,
+    }
+}
