@@ -8,6 +8,8 @@ use std::sync::{
 use aegis_core::ExitCode;
 use tokio::sync::Notify;
 
+use crate::terminal::Stream;
+
 /// Whether somebody asked to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<State>);
@@ -61,7 +63,9 @@ impl Interrupt {
     fn leave(&self) {
         let farewell = self.0.farewell.lock().unwrap_or_else(PoisonError::into_inner);
         if !farewell.is_empty() {
-            eprintln!("{farewell}");
+            // The terminal's cursor stands behind "^C", or behind a progress bar.
+            let begin = if Stream::Stderr.is_terminal() { "\n" } else { "" };
+            eprintln!("{begin}{farewell}");
         }
         std::process::exit(ExitCode::Cancelled.code().into());
     }

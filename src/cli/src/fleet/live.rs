@@ -165,12 +165,15 @@ fn failure(result: &TargetResult, name: &str) -> Option<String> {
     let word = match result.outcome {
         TargetOutcome::Error => "failed",
         TargetOutcome::TimedOut => "timed out",
-        TargetOutcome::Disconnected => "is gone",
+        TargetOutcome::Disconnected => "disconnected",
         TargetOutcome::Ok | TargetOutcome::Cancelled | TargetOutcome::NotStarted => return None,
     };
     let why = match result.exit_code {
         _ if !result.error.trim().is_empty() => visible_lines(&result.error, "    "),
         Some(code) => format!("exit code {code}"),
+        None if result.outcome == TargetOutcome::TimedOut && result.duration_ms > 0 => {
+            return Some(format!("{name} {word} after {}", summary::duration(result.duration())));
+        }
         None => return Some(format!("{name} {word}")),
     };
     Some(format!("{name} {word}: {why}"))

@@ -59,17 +59,14 @@ pub fn counts(board: &Board) -> String {
 /// The counts, and why the run is over if not all hosts had their turn.
 pub fn verdict(board: &Board, run: &Run) -> String {
     let counts = counts(board);
-    let word = match run.state {
-        RunState::Running | RunState::Ok | RunState::Failed => return counts,
-        RunState::TimedOut => return format!("{counts}; the deadline was {}", deadline(run)),
-        RunState::Halted => "halted",
-        RunState::Cancelled => "cancelled",
-        RunState::Interrupted => "interrupted",
-    };
-    if run.reason.is_empty() {
-        format!("{counts}; {word}")
-    } else {
-        format!("{counts}; {word}: {}", visible(&run.reason))
+    let reason = visible(&run.reason);
+    match run.state {
+        RunState::Running | RunState::Ok | RunState::Failed => counts,
+        RunState::TimedOut => format!("{counts}; the deadline was {}", deadline(run)),
+        // The reason says who cancelled it.
+        RunState::Cancelled if !reason.is_empty() => format!("{counts}; {reason}"),
+        state if reason.is_empty() => format!("{counts}; {state}"),
+        state => format!("{counts}; {state}: {reason}"),
     }
 }
 
@@ -121,6 +118,16 @@ mod tests {
         let mut run = sample.run(RunState::Halted);
         run.reason = "fail-fast: 1 of 4 targets failed".into();
         assert!(verdict(&board, &run).ends_with("waiting; halted: fail-fast: 1 of 4 targets failed"));
+        for (state, reason, end) in [
+            (RunState::Cancelled, "cancelled by alice", "; cancelled by alice"),
+            (RunState::Cancelled, "", "; cancelled"),
+            (RunState::Interrupted, "the controller ended", "; interrupted: the controller ended"),
+            (RunState::TimedOut, "", "; the deadline was 1m"),
+            (RunState::Failed, "", "1 waiting"),
+        ] {
+            let run = Run { reason: reason.into(), ..sample.run(state) };
+            assert!(verdict(&board, &run).ends_with(end), "{state}");
+        }
     }
 
     #[test]

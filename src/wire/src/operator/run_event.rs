@@ -1,4 +1,4 @@
-//! What happens in a run. The events' JSON form is a contract (docs/reference/run-events.md).
+//! What happens in a run. The events' JSON form is a contract (docs/json.md).
 
 use std::time::Duration;
 

@@ -54,6 +54,21 @@ fn each_line_has_its_host_and_each_failure_its_reason() {
 }
 
 #[test]
+fn what_did_not_end_well_is_said_in_words_and_what_was_cancelled_is_not_a_failure() {
+    let mut sample = Sample::new(["web-1"]);
+    for (outcome, says) in [
+        (TargetOutcome::Ok, None),
+        (TargetOutcome::Error, Some("web-1 failed: exit code 1")),
+        (TargetOutcome::TimedOut, Some("web-1 timed out after 1.2s")),
+        (TargetOutcome::Disconnected, Some("web-1 disconnected")),
+        (TargetOutcome::Cancelled, None),
+        (TargetOutcome::NotStarted, None),
+    ] {
+        assert_eq!(failure(&sample.result(0, outcome, ""), "web-1").as_deref(), says);
+    }
+}
+
+#[test]
 fn one_wave_needs_no_heading() {
     let mut sample = Sample::new(["web-1"]);
     let events = [sample.started(), sample.kept(RunChange::WaveStarted { wave: 1, waves: 1, targets: 1 })];
