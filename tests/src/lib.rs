@@ -11,6 +11,7 @@
 mod controller;
 mod daemon;
 mod files;
+pub mod fleet;
 mod notify;
 mod output;
 mod process;
