@@ -1,10 +1,10 @@
 //! Who is enrolled. A node's record is written when it enrols, when its capabilities or its key change, and when it is
 //! revoked; never for a heartbeat.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aegis_core::{NodeId, ObjectKey, Revision, TenantId};
-use aegis_kinds::EdgeNodeSpec;
+use aegis_kinds::{EdgeNodeSpec, tool::check_descriptor};
 use aegis_store::{Batch, CommitError, Order, Store, StoreError};
 use aegis_wire::{ApiError, PublicKey, edge::Capabilities};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -62,14 +62,30 @@ impl Node {
     }
 }
 
-/// The most bytes that a host may say of itself, as JSON.
+/// The most bytes that a host may say of itself, as JSON, without its owner's tools.
 const MAX_CAPABILITIES: usize = 32 * 1024;
+/// The most tools that its owner may declare, and the most bytes that they may have together, as JSON.
+const MAX_TOOLS: usize = 64;
+const MAX_TOOLS_SIZE: usize = 256 * 1024;
 
 /// What a host says of itself is stored and shown on terminals: it must be bounded, and hold no control characters.
 pub(crate) fn check_capabilities(have: &Capabilities) -> Result<(), String> {
-    let size = json(have).len();
-    if size > MAX_CAPABILITIES {
+    let (tools, size) = (json(&have.tools).len(), json(have).len());
+    if size.saturating_sub(tools) > MAX_CAPABILITIES {
         return Err(format!("the capabilities have {size} bytes, allowed are {MAX_CAPABILITIES}"));
+    }
+    if have.tools.len() > MAX_TOOLS || tools > MAX_TOOLS_SIZE {
+        let count = have.tools.len();
+        return Err(format!(
+            "the owner's tools are {count} with {tools} bytes, allowed are {MAX_TOOLS} with {MAX_TOOLS_SIZE}"
+        ));
+    }
+    let mut names = BTreeSet::new();
+    for tool in &have.tools {
+        check_descriptor(tool).map_err(|refusal| format!("the tool '{}': {refusal}", tool.name))?;
+        if !names.insert(&tool.name) {
+            return Err(format!("the tool '{}' is declared twice", tool.name));
+        }
     }
     let labels = have.labels.iter().flat_map(|(key, value)| [key, value]);
     let mut texts = [&have.hostname, &have.os, &have.arch, &have.version]

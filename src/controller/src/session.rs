@@ -294,6 +294,11 @@ pub(crate) async fn update_capabilities(
     node: &NodeId,
     capabilities: &Capabilities,
 ) -> Result<(), End> {
+    // What is stored was checked: looking at owners' schemas at every connect would take longer than all the rest.
+    let known = nodes::get(&*controller.store, node)?;
+    if known.is_some_and(|(known, _)| known.capabilities == *capabilities) {
+        return Ok(());
+    }
     nodes::check_capabilities(capabilities).map_err(|reason| End::Refused(ApiError::invalid(reason)))?;
     let change = |node: &mut nodes::Node| {
         let changed = node.capabilities != *capabilities;

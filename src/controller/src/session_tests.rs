@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use aegis_core::session::Outbound;
+use aegis_kinds::tool::ToolDescriptor;
 use aegis_wire::{
     Code, Envelope, Reason, ServerSigningKey, SigningKey, Unverified,
     edge::{Command, Event},
@@ -17,7 +18,8 @@ use super::*;
 use crate::{
     background,
     testing::{
-        Daemon, Host, Operator, audit_lines, capabilities, controller, hello, host, restarted, tenant,
+        Daemon, Host, Operator, audit_lines, capabilities, controller, hello, host, owners_tool, restarted,
+        tenant,
     },
 };
 
@@ -440,7 +442,16 @@ async fn capabilities_are_plain_text_of_bounded_size() {
     escape.labels.insert("x".into(), "\u{1b}[2J".into());
     let mut large = capabilities("web-1");
     large.local_tools = vec!["t".repeat(100); 1000];
-    for (number, capabilities) in [escape, large].into_iter().enumerate() {
+    let with_tools = |tools| Capabilities { tools, ..capabilities("web-1") };
+    let many = with_tools((0..65).map(|number| owners_tool(&format!("app.t{number}"))).collect());
+    let twice = with_tools(vec![owners_tool("app.start"); 2]);
+    let shadow = with_tools(vec![owners_tool("fs.read")]);
+    let mut described = owners_tool("app.start");
+    described.parameters["description"] = "x".repeat(60 * 1024).into();
+    let of_size = (0..5).map(|number| ToolDescriptor { name: format!("app.t{number}"), ..described.clone() });
+    let heavy = with_tools(of_size.collect());
+    let refused = [escape, large, many, twice, shadow, heavy];
+    for (number, capabilities) in refused.into_iter().enumerate() {
         let mut daemon = Daemon::connect(&controller, &host, &format!("s{number}")).await;
         daemon.send(&Event::CapabilityUpdate(capabilities.clone()));
         assert_eq!(daemon.end().await.unwrap().code, Code::Invalid);
@@ -449,4 +460,9 @@ async fn capabilities_are_plain_text_of_bounded_size() {
         assert_eq!(daemon.end().await.unwrap().code, Code::Invalid);
     }
     assert_eq!(seen(&controller, &host).await.labels, before.labels);
+    let mut daemon = Daemon::connect(&controller, &host, "last").await;
+    daemon.send(&Event::CapabilityUpdate(with_tools(vec![owners_tool("app.start")])));
+    daemon.heartbeat().await;
+    let stored = nodes::get(&*controller.store, &host.id).unwrap().unwrap().0;
+    assert_eq!(stored.capabilities.tools[0].name, "app.start");
 }

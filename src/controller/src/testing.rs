@@ -8,6 +8,7 @@ use aegis_core::{
     NodeId, TenantId,
     session::{Inbound, Outbound},
 };
+use aegis_kinds::tool::{ToolClass, ToolDescriptor};
 use aegis_store::{LocalBus, MemoryStore, Store};
 use aegis_wire::{
     ApiError, Envelope, ServerSigningKey, SigningKey, Unverified,
@@ -89,6 +90,20 @@ pub(crate) fn capabilities(hostname: &str) -> Capabilities {
         labels: [("region".to_owned(), "eu".to_owned())].into(),
         version: "0.1.0".to_owned(),
         tools: vec![],
+    }
+}
+
+/// A tool that a host's owner declared; it takes the text `name`.
+pub(crate) fn owners_tool(name: &str) -> ToolDescriptor {
+    let parameters = serde_json::json!({"type": "object", "properties": {"name": {"type": "string"}},
+        "additionalProperties": false});
+    ToolDescriptor {
+        name: name.to_owned(),
+        summary: "does as its owner likes".to_owned(),
+        class: ToolClass::ReadOnly,
+        fleet_capable: true,
+        timeout: None,
+        parameters,
     }
 }
 

@@ -14,6 +14,8 @@ mod recover;
 mod retention;
 pub(crate) mod rows;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod tooling;
 mod turn;
 
