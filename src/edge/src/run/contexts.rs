@@ -70,10 +70,12 @@ impl Contexts {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use aegis_kinds::UniqueSet;
+
     use super::*;
 
     fn nothing() -> SecurityContextSpec {
-        SecurityContextSpec { capabilities: vec![], deny: Default::default() }
+        SecurityContextSpec { capabilities: vec![], deny: UniqueSet::default() }
     }
 
     #[test]

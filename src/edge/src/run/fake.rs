@@ -130,9 +130,21 @@ pub(super) const CONFIG: &str = "cluster:\n  edge:\n    endpoint: ctl.example:50
 
 /// A node token for `node` that lives from `from` to `until`, in seconds from the test's begin.
 pub(super) fn node_token(server: &ServerSigningKey, node: &SigningKey, from: i64, until: i64) -> String {
+    let id = NodeId::of_public_key(node.public().as_bytes());
+    token_of(server, id, node, from, until)
+}
+
+/// A node token for the node of this id, which has the key `node` by now.
+pub(super) fn token_of(
+    server: &ServerSigningKey,
+    id: NodeId,
+    node: &SigningKey,
+    from: i64,
+    until: i64,
+) -> String {
     let claims = NodeClaims {
         iss: "aegis".into(),
-        sub: NodeId::of_public_key(node.public().as_bytes()),
+        sub: id,
         tid: "default".parse().unwrap(),
         role: "edge".into(),
         jti: format!("j{from}-{until}"),

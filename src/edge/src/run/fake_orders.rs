@@ -6,7 +6,7 @@ use aegis_core::{
     NodeId,
     fleet::{CommandId, RunId},
 };
-use aegis_kinds::{Capability, SecurityContextSpec};
+use aegis_kinds::{Capability, SecurityContextSpec, UniqueSet};
 use aegis_wire::{
     Unverified,
     edge::{Command, CommandResult, Event, Order, Refusal},
@@ -33,7 +33,7 @@ pub(super) fn granting(tools: &[&str]) -> SecurityContextSpec {
         rate_limit: None,
         max_output: None,
     };
-    SecurityContextSpec { capabilities: vec![capability], deny: Default::default() }
+    SecurityContextSpec { capabilities: vec![capability], deny: UniqueSet::default() }
 }
 
 pub(super) fn push(revision: u64, contexts: &[(&str, SecurityContextSpec)]) -> Command {

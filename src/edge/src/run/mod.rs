@@ -111,6 +111,8 @@ mod fake_offer;
 #[cfg(test)]
 mod fake_orders;
 #[cfg(test)]
+mod identity_tests;
+#[cfg(test)]
 mod orders_tests;
 #[cfg(test)]
 mod tests;

@@ -145,3 +145,70 @@ fn failed(error: String) -> ToolResult {
         duration: Duration::ZERO,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aegis_core::fleet::{CommandId, RunId};
+    use aegis_kinds::policy::{default_context, grants};
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{clock::SystemClock, state::write_atomic};
+
+    fn offer(dir: &std::path::Path) -> HostOffer {
+        HostOffer::new(OwnKey {
+            state: StateDir::of_config(dir.join("aegis-config.yaml")),
+            config: EdgeConfig::default(),
+            host: Host { hostname: "h".into(), os: "linux", arch: "x86_64", path: vec![] },
+            clock: Arc::new(SystemClock),
+            dialer: Arc::new(|_| Ok(Arc::new(aegis_wire::dial::TcpDialer))),
+        })
+    }
+
+    fn call(tool: &str, arguments: Value) -> Call {
+        let id = CommandId::of(&RunId::at(1, [0; 4]), 0);
+        Call { id, tool: tool.into(), arguments, deadline: Duration::from_secs(5), window: 100 }
+    }
+
+    #[test]
+    fn the_key_is_rotated_only_with_arguments_that_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let offer = offer(dir.path());
+        let granted = grants(ROTATE, "default", &default_context(), None, None).unwrap();
+        for wrong in [json!({"keep": "1h"}), json!({"keep_old": 5}), json!({"keep_old": "soon"}), json!([])] {
+            let refused = offer.prepare(call(ROTATE, wrong.clone()), &granted).err().unwrap();
+            assert_eq!(refused.rule, "arguments", "{wrong}");
+        }
+        for right in [json!({}), json!({"keep_old": "0s"}), json!({"keep_old": "24h"})] {
+            assert!(offer.prepare(call(ROTATE, right), &granted).is_ok());
+        }
+    }
+
+    #[test]
+    fn everything_else_is_the_toolboxes() {
+        let dir = tempfile::tempdir().unwrap();
+        let granted = grants("host.facts", "default", &default_context(), None, None).unwrap();
+        assert!(offer(dir.path()).prepare(call("host.facts", json!({})), &granted).is_ok());
+        let unknown = offer(dir.path()).prepare(call("host.fact", json!({})), &granted).err().unwrap();
+        assert_eq!(unknown.rule, "tool");
+    }
+
+    #[tokio::test]
+    async fn a_rotation_that_fails_says_why_and_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let offer = offer(dir.path());
+        // Not enrolled: there is no key.
+        write_atomic(offer.key.state.config(), 0o644, b"").unwrap();
+        let granted = grants(ROTATE, "default", &default_context(), None, None).unwrap();
+        let (sink, _outputs) = mpsc::channel(1);
+        let ready = offer.prepare(call(ROTATE, json!({})), &granted).ok().unwrap();
+        let result = ready.start(Duration::from_secs(5), sink).end.await;
+        assert_eq!(result.outcome, TargetOutcome::Error);
+        assert!(
+            result.error.contains("isn't enrolled") && result.error.contains("edge enroll"),
+            "{}",
+            result.error
+        );
+    }
+}

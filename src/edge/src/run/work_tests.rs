@@ -94,7 +94,7 @@ async fn heartbeats_go_on_while_a_tool_runs_and_say_how_many() {
 /// Prints as long as anybody takes it.
 fn flood(lab: &Lab, command: &CommandId) -> JoinHandle<()> {
     let sink = lab.calls.sink(command);
-    let piece = || Output { stderr: false, data: Bytes::from_static(&[7; 32 * 1024]) };
+    let piece = || Output { stderr: false, data: Bytes::from(vec![7; 32 * 1024]) };
     tokio::spawn(async move {
         while sink.send(piece()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
