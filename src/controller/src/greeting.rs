@@ -101,6 +101,7 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
     controller.audit(&mut batch, controller.event(id, tenant, "connect", id, &format!("from {}", peer.ip())));
     controller.store.commit(batch).detach();
     tracing::info!(node = id, %peer, "connected");
+    controller.rollouts.joined();
 
     let link = Link {
         node: node.id.clone(),

@@ -107,6 +107,20 @@ pub(crate) fn run_key(tenant: &TenantId, digest: &str) -> String {
     format!("{RUN_KEYS}{tenant}/{digest}")
 }
 
+/// Where every rollout of every tenant is.
+pub(crate) const ROLLOUTS: &str = "rollout/";
+pub(crate) fn rollout(tenant: &TenantId, name: &str) -> String {
+    format!("{ROLLOUTS}{tenant}/{name}")
+}
+/// Where it is on each host.
+pub(crate) fn rollout_hosts(tenant: &TenantId, name: &str) -> String {
+    format!("rollout-hosts/{tenant}/{name}")
+}
+/// What operators did to it.
+pub(crate) fn rollout_steering(tenant: &TenantId, name: &str) -> String {
+    format!("rollout-steering/{tenant}/{name}")
+}
+
 /// The object of what follows a prefix: `EdgeGroup/web`.
 pub(crate) fn object_of(rest: &str) -> Option<ObjectKey> {
     let (kind, name) = rest.split_once('/')?;

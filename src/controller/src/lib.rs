@@ -23,6 +23,7 @@ mod nonces;
 mod operator;
 mod rate;
 mod reattestation;
+mod rollouts;
 mod rotation;
 mod run;
 mod runs;

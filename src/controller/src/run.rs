@@ -31,7 +31,7 @@ use crate::{
     files::private_directory,
     identity, keyspace,
     operator::Operators,
-    runs,
+    rollouts, runs,
     state::{Controller, Order, Parts},
 };
 
@@ -163,6 +163,7 @@ where
     tasks.spawn(background::sweep(controller.clone()));
     tasks.spawn(background::purge(controller.clone()));
     tasks.spawn(background::pass_on(controller.clone(), controller.store.watch(keyspace::OBJECTS)));
+    tasks.spawn(rollouts::keep(controller.clone(), rollouts::watch(&controller)));
     let services = Services {
         enrollment: Arc::new(Enrollments(controller.clone())),
         edge: Arc::new(Edges(controller.clone())),

@@ -26,6 +26,7 @@ use crate::{
     nodes::{json, read},
     nonces::Nonces,
     rate::RateLimiter,
+    rollouts::Rollouts,
     runs::{Runs, Ticket},
     verifier::Verifier,
 };
@@ -83,6 +84,7 @@ pub(crate) struct Controller {
     pub verifier: Verifier,
     pub contexts: Contexts,
     pub runs: Runs,
+    pub rollouts: Rollouts,
     pub data_dir: PathBuf,
     refusals: RateLimiter,
     /// Streams that were opened a moment ago, so that a recorded Hello opens no second one.
@@ -127,6 +129,7 @@ impl Controller {
             verifier: Verifier::start(),
             contexts: Contexts::default(),
             runs: Runs::default(),
+            rollouts: Rollouts::default(),
             data_dir: parts.data_dir,
             refusals: RateLimiter::new(REFUSALS),
             recent_streams: Mutex::default(),

@@ -8,12 +8,15 @@ mod history;
 mod nodes;
 mod objects;
 mod plans;
+mod rollouts;
 mod runs;
 mod target;
 #[cfg(test)]
 mod tests;
 mod tools;
 mod writes;
+
+pub(crate) use target::members;
 
 use std::sync::Arc;
 
@@ -24,7 +27,8 @@ use aegis_wire::{
         AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
         EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
         ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution,
-        Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI, WriteResult,
+        RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI,
+        WriteResult,
     },
 };
 use bytes::Bytes;
@@ -140,16 +144,16 @@ impl OperatorService for Operators {
     async fn cancel_run(&self, bearer: Bearer, run: String) -> Reply<Run> {
         runs::cancel(&self.0, &self.0.authorize(&bearer)?, &run).await
     }
-    async fn get_rollout(&self, _: Bearer, _: String) -> Reply<aegis_wire::operator::RolloutStatus> {
-        Err(ApiError::internal(""))
+    async fn get_rollout(&self, bearer: Bearer, name: String) -> Reply<RolloutStatus> {
+        rollouts::get(&self.0, &self.0.authorize(&bearer)?, name)
     }
     async fn steer_rollout(
         &self,
-        _: Bearer,
-        _: String,
-        _: aegis_wire::operator::RolloutAction,
-    ) -> Reply<aegis_wire::operator::RolloutStatus> {
-        Err(ApiError::internal(""))
+        bearer: Bearer,
+        name: String,
+        action: RolloutAction,
+    ) -> Reply<RolloutStatus> {
+        rollouts::steer(&self.0, &self.0.authorize(&bearer)?, name, action).await
     }
     async fn backup(&self, bearer: Bearer) -> Reply<BoxStream<'static, Reply<Bytes>>> {
         backup::stream(self.0.clone(), &self.0.authorize(&bearer)?).await

@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Duration};
 use aegis_kinds::policy::DEFAULT_CONTEXT;
 use aegis_wire::{
     ApiError, Code,
-    operator::{GetRun, ListRuns, Node, Resolution, Run, RunEvent, RunTarget, StartRun},
+    operator::{GetRun, ListRuns, Run, RunEvent, StartRun},
 };
 use futures::{StreamExt, stream::BoxStream};
 use serde_json::{Map, Value};
 
-use super::{Reply, auth::Caller, target};
+use super::{
+    Reply,
+    auth::Caller,
+    target::{self, Meant},
+};
 use crate::{
     runs::{Begun, Found, Key, Place, RunSpec, Runs, Watcher, rows},
     state::Controller,
@@ -69,17 +73,18 @@ fn arguments(wish: &StartRun) -> Reply<Value> {
 }
 
 fn spec(controller: &Controller, caller: &Caller, wish: &StartRun, arguments: Value) -> Reply<RunSpec> {
-    let (target, resolution) = match &wish.target {
-        Some(target) => (target.clone(), target::resolve(controller, caller, target)?),
-        None => route(target::resolve(controller, caller, "all")?)?,
+    let (target, meant) = match &wish.target {
+        Some(target) => (target.clone(), target::meant(controller, caller, target)?),
+        None => route(target::meant(controller, caller, "all")?)?,
     };
     Ok(RunSpec {
+        id: None,
         tenant: caller.tenant.clone(),
         subject: caller.subject.clone(),
         role: caller.role,
         target,
-        targets: resolution.nodes.into_iter().map(run_target).collect(),
-        skipped: resolution.skipped,
+        targets: meant.targets,
+        skipped: meant.skipped,
         tool: wish.tool.clone(),
         arguments,
         context: wish.security_context.clone().unwrap_or_else(|| DEFAULT_CONTEXT.to_owned()),
@@ -95,24 +100,17 @@ fn spec(controller: &Controller, caller: &Caller, wish: &StartRun, arguments: Va
 }
 
 /// Without a target, the one connected host is meant; with none or several nobody is (docs/adr/0017-routing.md).
-fn route(resolution: Resolution) -> Reply<(String, Resolution)> {
-    let mut nodes = resolution.nodes;
-    match (nodes.pop(), nodes.len()) {
-        (Some(node), 0) => {
-            let target = format!("@{}", node.node_id);
-            Ok((target, Resolution { nodes: vec![node], skipped: Vec::new() }))
-        }
-        (None, _) => Err(ApiError::not_found("EdgeUnavailable: no host is connected").hint("aegis edge ls")),
-        (Some(_), others) => {
-            let message = format!("EdgeUnavailable: {} hosts are connected, and none is named", others + 1);
+fn route(meant: Meant) -> Reply<(String, Meant)> {
+    match meant.targets.as_slice() {
+        [host] => Ok((format!("@{}", host.node_id), Meant { skipped: Vec::new(), ..meant })),
+        [] => Err(ApiError::not_found("EdgeUnavailable: no host is connected").hint("aegis edge ls")),
+        several => {
+            let message =
+                format!("EdgeUnavailable: {} hosts are connected, and none is named", several.len());
             Err(ApiError::not_found(message)
                 .hint("give one with --target; aegis edge ls --connected lists them"))
         }
     }
-}
-
-fn run_target(node: Node) -> RunTarget {
-    RunTarget { node_id: node.node_id, name: node.name }
 }
 
 pub(super) fn list(controller: &Controller, caller: &Caller, which: ListRuns) -> Reply<Vec<Run>> {

@@ -3,42 +3,73 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aegis_core::{
-    ObjectKey, TenantId,
+    NodeId, ObjectKey, TenantId,
     selector::{Facts, Target},
 };
-use aegis_kinds::EdgeGroupSpec;
+use aegis_kinds::{EdgeGroupSpec, EdgeNodeSpec};
+use aegis_store::{Order, StoreError};
 use aegis_wire::{
     ApiError,
-    operator::{Node, NodeStatus, Resolution, SkipReason, Skipped},
+    operator::{NodeStatus, Resolution, RunTarget, SkipReason, Skipped},
 };
 use serde::Deserialize;
 
-use super::{Reply, auth::Caller, nodes::view};
+use super::{
+    Reply,
+    auth::Caller,
+    nodes::{status, view},
+};
 use crate::{
     failed, keyspace,
-    nodes::{self, read},
+    nodes::{self, Standing, read},
     state::Controller,
 };
 
-/// A node's side of a selector.
-struct Known<'a>(&'a Node);
+/// What of a stored node matters here. To read its key as well would take longer than all the rest.
+#[derive(Deserialize)]
+struct Known {
+    id: NodeId,
+    tenant: TenantId,
+    name: String,
+    standing: Standing,
+    capabilities: Traits,
+    #[serde(skip)]
+    declared: EdgeNodeSpec,
+}
 
-impl Facts for Known<'_> {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Traits {
+    os: String,
+    arch: String,
+    local_tools: Vec<String>,
+    labels: BTreeMap<String, String>,
+}
+
+impl Facts for Known {
     fn os(&self) -> &str {
-        &self.0.os
+        &self.capabilities.os
     }
     fn arch(&self) -> &str {
-        &self.0.arch
+        &self.capabilities.arch
     }
     fn has_tool(&self, tool: &str) -> bool {
-        self.0.local_tools.iter().any(|have| have == tool)
+        self.capabilities.local_tools.iter().any(|have| have == tool)
     }
     fn label(&self, key: &str) -> Option<&str> {
-        self.0.labels.get(key).map(String::as_str)
+        self.capabilities.labels.get(key).map(String::as_str)
     }
     fn has_tag(&self, tag: &str) -> bool {
-        self.0.tags.iter().any(|have| have == tag)
+        self.declared.tags.iter().any(|have| have.as_str() == tag)
     }
+}
+
+/// The hosts that a run is about, in the order of the ids.
+#[derive(Debug, Default)]
+pub(crate) struct Meant {
+    /// Those that can be dispatched to.
+    pub targets: Vec<RunTarget>,
+    pub skipped: Vec<Skipped>,
 }
 
 /// A stored group; its labels and owners don't matter here.
@@ -48,43 +79,90 @@ struct Body {
 }
 
 pub(super) fn resolve(controller: &Controller, caller: &Caller, text: &str) -> Reply<Resolution> {
-    let target: Target = text.parse().map_err(|error: aegis_core::selector::ParseError| {
+    members(controller, &caller.tenant, &parse(text)?)
+}
+
+/// The hosts that an expression means, for a run.
+pub(super) fn meant(controller: &Controller, caller: &Caller, text: &str) -> Reply<Meant> {
+    let mut meant = Meant::default();
+    for known in Resolver::of(controller, &caller.tenant, &parse(text)?)? {
+        match known.skip_reason(controller) {
+            None => meant.targets.push(RunTarget { node_id: known.id, name: known.name }),
+            Some(reason) => meant.skipped.push(known.skipped(reason)),
+        }
+    }
+    Ok(meant)
+}
+
+/// The tenant's nodes that the target means, in the order of the ids: those that are there, and the rest with its reason.
+pub(crate) fn members(controller: &Controller, tenant: &TenantId, target: &Target) -> Reply<Resolution> {
+    let mut resolution = Resolution::default();
+    for known in Resolver::of(controller, tenant, target)? {
+        if let Some(reason) = known.skip_reason(controller) {
+            resolution.skipped.push(known.skipped(reason));
+        } else if let Some((node, _)) = nodes::get(&*controller.store, &known.id).map_err(failed)? {
+            resolution.nodes.push(view(controller, node, Some(&known.declared)));
+        }
+    }
+    Ok(resolution)
+}
+
+fn parse(text: &str) -> Reply<Target> {
+    text.parse().map_err(|error: aegis_core::selector::ParseError| {
         let message = format!("{}\n{}", error.message, error.caret(text));
         let invalid = ApiError::invalid(message);
         match error.help {
             Some(help) => invalid.hint(help),
             None => invalid,
         }
-    })?;
-    let mut resolver = Resolver::new(controller, &caller.tenant)?;
-    resolver.add(&target)?;
-    Ok(resolver.finish())
+    })
+}
+
+impl Known {
+    /// Why it can't be dispatched to, if it can't.
+    fn skip_reason(&self, controller: &Controller) -> Option<SkipReason> {
+        let presence = controller.live.get(&self.id, controller.uptime());
+        let is_revoked = self.standing == Standing::Revoked;
+        match status(is_revoked, &presence, Some(&self.declared)) {
+            NodeStatus::Connected => None,
+            NodeStatus::Disconnected => Some(SkipReason::Disconnected),
+            NodeStatus::Draining => Some(SkipReason::Draining),
+            NodeStatus::Revoked => Some(SkipReason::Revoked),
+        }
+    }
+
+    fn skipped(self, reason: SkipReason) -> Skipped {
+        Skipped { node_id: self.id, name: self.name, reason }
+    }
 }
 
 /// Collects the nodes of a target and of the groups that it leads to.
 struct Resolver<'a> {
     controller: &'a Controller,
     tenant: &'a TenantId,
-    nodes: BTreeMap<String, Node>,
+    nodes: BTreeMap<String, Known>,
     chosen: BTreeSet<String>,
     /// Groups that were looked at: one that leads back to itself ends there.
     groups: BTreeSet<String>,
 }
 
 impl<'a> Resolver<'a> {
-    fn new(controller: &'a Controller, tenant: &'a TenantId) -> Reply<Self> {
-        let declared = nodes::all_declared(&*controller.store, tenant).map_err(failed)?;
-        let nodes = nodes::of_tenant(&*controller.store, tenant).map_err(failed)?.into_iter().map(|node| {
-            let spec = declared.get(node.id.as_str());
-            (node.id.to_string(), view(controller, node, spec))
-        });
-        Ok(Self {
+    /// What the target means, in the order of the ids.
+    fn of(
+        controller: &'a Controller,
+        tenant: &'a TenantId,
+        target: &Target,
+    ) -> Reply<impl Iterator<Item = Known> + use<>> {
+        let mut resolver = Self {
             controller,
             tenant,
-            nodes: nodes.collect(),
+            nodes: known(controller, tenant).map_err(failed)?,
             chosen: BTreeSet::new(),
             groups: BTreeSet::new(),
-        })
+        };
+        resolver.add(target)?;
+        let Self { mut nodes, chosen, .. } = resolver;
+        Ok(chosen.into_iter().filter_map(move |id| nodes.remove(&id)))
     }
 
     fn add(&mut self, target: &Target) -> Reply<()> {
@@ -93,7 +171,7 @@ impl<'a> Resolver<'a> {
             match target {
                 Target::All => self.chosen.extend(self.nodes.keys().cloned()),
                 Target::Selector(selector) => {
-                    let matching = self.nodes.iter().filter(|(_, node)| selector.matches(&Known(node)));
+                    let matching = self.nodes.iter().filter(|(_, node)| selector.matches(*node));
                     self.chosen.extend(matching.map(|(id, _)| id.clone()));
                 }
                 Target::Node(reference) => {
@@ -132,23 +210,22 @@ impl<'a> Resolver<'a> {
         })?;
         Ok(read::<Body>(&key, &entry.value).map_err(failed)?.spec)
     }
+}
 
-    /// In the order of the ids: those that are there, and the rest with its reason.
-    fn finish(mut self) -> Resolution {
-        let mut resolution = Resolution::default();
-        for id in &self.chosen {
-            let Some(node) = self.nodes.remove(id) else { continue };
-            let reason = match node.status {
-                NodeStatus::Connected => {
-                    resolution.nodes.push(node);
-                    continue;
-                }
-                NodeStatus::Disconnected => SkipReason::Disconnected,
-                NodeStatus::Draining => SkipReason::Draining,
-                NodeStatus::Revoked => SkipReason::Revoked,
-            };
-            resolution.skipped.push(Skipped { node_id: node.node_id, name: node.name, reason });
+/// Every node of the tenant.
+fn known(controller: &Controller, tenant: &TenantId) -> Result<BTreeMap<String, Known>, StoreError> {
+    let mut declared = nodes::all_declared(&*controller.store, tenant)?;
+    let (mut nodes, mut damaged) = (BTreeMap::new(), None);
+    controller.store.scan(keyspace::NODES, Order::Rising, &mut |key, value, _| {
+        match read::<Known>(key, value) {
+            Ok(mut node) if node.tenant == *tenant => {
+                node.declared = declared.remove(node.id.as_str()).unwrap_or_default();
+                nodes.insert(node.id.to_string(), node);
+            }
+            Ok(_) => {}
+            Err(error) => damaged = Some(error),
         }
-        resolution
-    }
+        damaged.is_none()
+    })?;
+    damaged.map_or(Ok(nodes), Err)
 }

@@ -42,13 +42,13 @@ pub(crate) use key::{Found, Key};
 pub(crate) use recover::recover;
 pub(crate) use retention::forget_keys;
 pub(crate) use rows::Place;
-pub(crate) use spec::RunSpec;
+pub(crate) use spec::{RunSpec, new_id};
 
 use crate::{failed, keyspace, lock, state::Controller};
 use driver::{Begin, Driver};
 use flight::Aloft;
 use journal::Journal;
-use live::{LiveRun, Said};
+use live::{LiveRun, Room, Said};
 use spec::Planned;
 
 /// The runs under way.
@@ -57,6 +57,7 @@ pub(crate) struct Runs {
     live: Mutex<BTreeMap<RunId, Arc<LiveRun>>>,
     stopping: AtomicBool,
     aloft: Aloft,
+    room: Room,
 }
 
 /// A run that was begun here.
@@ -136,13 +137,20 @@ impl Runs {
 
         let mut batch = Batch::new();
         batch.check(keyspace::run(&place.tenant, &place.id), Revision(0));
-        let detail = format!("{} on {count} hosts of '{}', {}", header.tool, header.target, header.mode);
+        let detail = format!("{} on '{}', {}, hosts: {count}", header.tool, header.target, header.mode);
         let (tenant, id) = (place.tenant.as_str(), place.id.as_str());
         controller.audit(&mut batch, controller.event(&header.subject, tenant, "run", id, &detail));
         let key_row = key.map(|key| key.claim(&mut batch, &place, controller.clock.now_ms()));
 
         let journal = Journal::new(header.clone());
-        let (run, said) = LiveRun::new(place.id, wanted, targets, journal, controller.bus.clone());
+        let (run, said) = LiveRun::new(
+            place.id,
+            wanted,
+            targets,
+            journal,
+            controller.bus.clone(),
+            controller.runs.room.clone(),
+        );
         lock(&controller.runs.live).insert(run.id.clone(), run.clone());
         let driver = Driver {
             controller: controller.clone(),

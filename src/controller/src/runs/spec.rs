@@ -30,6 +30,8 @@ const LARGEST_ARGUMENTS: usize = 1024 * 1024;
 /// A run that somebody, or a rollout, wants.
 #[derive(Debug, Clone)]
 pub(crate) struct RunSpec {
+    /// Its id, where somebody has written it down before the run begins; none: a new one.
+    pub id: Option<RunId>,
     pub tenant: TenantId,
     pub subject: String,
     pub role: Role,
@@ -66,6 +68,11 @@ pub(super) struct Planned {
     pub skipped: Vec<Skipped>,
     pub strategy: Strategy,
     pub unfit: Vec<Unfit>,
+}
+
+/// A new id.
+pub(crate) fn new_id(controller: &Controller) -> Result<RunId, ApiError> {
+    Ok(RunId::at(controller.clock.now_ms(), random::<4>().map_err(failed)?))
 }
 
 impl RunSpec {
@@ -107,8 +114,12 @@ impl RunSpec {
             pause: self.pause,
             gated: self.gated,
         };
+        let id = match self.id {
+            Some(id) => id,
+            None => new_id(controller)?,
+        };
         let header = Run {
-            run_id: RunId::at(now_ms, random::<4>().map_err(failed)?),
+            run_id: id,
             tenant: self.tenant.to_string(),
             subject: self.subject.clone(),
             target: self.target,
