@@ -93,3 +93,65 @@ where
         .map_err(|error| Failure::generic(format!("no runtime: {error}")))?;
     runtime.block_on(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn command_lines_of_the_reference_are_understood() {
+        for line in [
+            "aegis edge fleet run --target all --tool host.facts",
+            "aegis edge fleet run --target tags=a --tool cmd.run --arg command=ls --arg args=-l --mode rolling=2",
+            "aegis edge fleet run --target all --tool a.b --mode rolling=25% --on-error stop-after=3 --require-min 2",
+            "aegis edge fleet run --target all --tool a.b --mode sequential --max-concurrency 5 --deadline 2m -o json",
+            "aegis edge fleet run --target all --tool a.b --args-json {} --detach --idempotency-key k --quiet",
+            "aegis edge fleet keys rotate --target tags=x --mode rolling=5 --on-error continue --keep-old 1h",
+            "aegis edge fleet cancel r-0000",
+            "aegis edge fleet runs --limit 3 --output yaml",
+            "aegis edge fleet show r-0000 --output-of web-1",
+            "aegis edge call --tool host.facts",
+            "aegis edge tools ls --node web-1",
+            "aegis rollout status reload --watch",
+            "aegis rollout abort reload",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_exit_2_and_never_taken_for_a_default() {
+        for flags in [
+            "--mode rolling",
+            "--mode rolling=0",
+            "--mode Parallel",
+            "--on-error stop",
+            "--on-error stop-after=0",
+            "--max-concurrency 0",
+            "--max-concurrency -1",
+            "--require-min 0",
+            "--deadline 0s",
+            "--deadline -5s",
+            "--deadline 25h",
+            "--deadline 60",
+            "--arg command",
+            "--arg a=b --args-json {}",
+            "--security-context Not/AName",
+            "--output xml",
+        ] {
+            let error =
+                parse(&format!("aegis edge fleet run --target all --tool cmd.run {flags}")).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{flags}");
+            assert_ne!(error.kind(), clap::error::ErrorKind::UnknownArgument, "{flags}: {error}");
+        }
+        for line in
+            ["aegis edge fleet run --tool a.b", "aegis edge fleet run --target all", "aegis edge call"]
+        {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

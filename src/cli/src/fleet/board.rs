@@ -33,6 +33,7 @@ pub struct Board {
     /// How many waves there are.
     pub waves: u32,
     last: u64,
+    finished: bool,
 }
 
 impl Board {
@@ -49,6 +50,7 @@ impl Board {
             counts: Counts::default(),
             waves: 0,
             last: 0,
+            finished: false,
         }
     }
 
@@ -78,7 +80,10 @@ impl Board {
                 }
             }
             RunChange::Result(result) => self.end(result),
-            RunChange::Finished { run } => self.run = Some(run.clone()),
+            RunChange::Finished { run } => {
+                self.run = Some(run.clone());
+                self.finished = true;
+            }
             RunChange::Output { .. }
             | RunChange::WaveEnded { .. }
             | RunChange::Halted { .. }
@@ -112,7 +117,7 @@ impl Board {
     }
     /// Whether the run's last event has come.
     pub fn is_over(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.state.is_over())
+        self.finished
     }
     /// How many hosts have the command and haven't ended.
     pub fn in_flight(&self) -> usize {
@@ -139,7 +144,7 @@ fn place(target: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use aegis_core::fleet::TargetOutcome;
+    use aegis_core::fleet::{RunState, TargetOutcome};
 
     use super::{super::sample::Sample, *};
 
@@ -156,6 +161,18 @@ mod tests {
         assert!(!events.iter().any(|event| board.take(event)));
         assert_eq!((board.in_flight(), board.counts.of(TargetOutcome::Ok)), (1, 1));
         assert_eq!([board.state_of(0), board.state_of(1)], ["ok", "running"]);
+    }
+
+    #[test]
+    fn a_run_is_over_with_its_last_event_and_not_before() {
+        let mut sample = Sample::new(["web-1"]);
+        let mut board = Board::new(Keep::Nothing);
+        // Whoever asks for a run that has ended may be told so at once, with the results still to come.
+        let (run, targets) = (sample.run(RunState::Ok), Vec::new());
+        board.take(&sample.kept(RunChange::Started { run, targets, skipped: Vec::new() }));
+        assert!(!board.is_over());
+        board.take(&sample.finished(RunState::Ok, ""));
+        assert!(board.is_over());
     }
 
     #[test]

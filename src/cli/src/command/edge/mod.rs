@@ -1,5 +1,6 @@
 //! `aegis edge`: the daemon on a host, and what operators do with hosts.
 
+mod call;
 mod drain;
 mod enroll;
 mod fleet;
@@ -11,6 +12,7 @@ mod run;
 mod shutdown;
 mod status;
 mod tag;
+mod tools;
 
 use aegis_core::ExitCode;
 use clap::Subcommand;
@@ -37,6 +39,8 @@ enum Command {
     Tag(tag::Args),
     Group(group::Args),
     Fleet(fleet::Args),
+    Call(call::Args),
+    Tools(tools::Args),
     Keys(keys::Args),
     Drain(drain::Args),
     Shutdown(shutdown::Args),
@@ -54,6 +58,8 @@ impl Args {
             Command::Tag(args) => args.run(context).await,
             Command::Group(args) => args.run(context).await,
             Command::Fleet(args) => args.run(context).await,
+            Command::Call(args) => args.run(context).await,
+            Command::Tools(args) => args.run(context).await,
             Command::Keys(args) => args.run(context).await,
             Command::Drain(args) => args.run(context).await,
             Command::Shutdown(args) => args.run(context).await,
