@@ -19,6 +19,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("kubectl", &["kubectl"]),
     ("helm", &["helm"]),
     ("systemctl", &["systemctl"]),
+    ("service", &["service"]),
     ("journalctl", &["journalctl"]),
     ("launchctl", &["launchctl"]),
     ("git", &["git"]),

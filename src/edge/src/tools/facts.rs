@@ -114,7 +114,7 @@ fn lines(prefix: &str, value: &Value, text: &mut String) {
         }
         Value::Array(list) if list.iter().all(|item| !item.is_object()) => {
             let items: Vec<_> = list.iter().map(plain).collect();
-            text.push_str(&format!("{prefix}: {}\n", items.join(" ")));
+            line(prefix, &items.join(" "), text);
         }
         Value::Array(list) => {
             for item in list {
@@ -129,8 +129,12 @@ fn lines(prefix: &str, value: &Value, text: &mut String) {
                 lines(&format!("{prefix}[{path}]"), &Value::Object(rest), text);
             }
         }
-        other => text.push_str(&format!("{prefix}: {}\n", plain(other))),
+        other => line(prefix, &plain(other), text),
     }
+}
+
+fn line(name: &str, value: &str, text: &mut String) {
+    text.extend([name, ": ", value, "\n"]);
 }
 
 fn own((name, value): (&String, &Value)) -> (String, Value) {

@@ -15,6 +15,7 @@ mod running;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -127,6 +128,7 @@ impl Toolbox {
 
     /// Checks a call: that the tool is there, its arguments by its schema, then commands, paths and domains by the
     /// grants, of which one must allow all of it, and last how often. A call that is refused counts for no rate.
+    #[expect(clippy::needless_pass_by_value, reason = "a call is prepared once")]
     pub fn prepare(&self, call: Call, grants: &[Grant]) -> Result<Prepared, Refused> {
         if let Some(message) = self.unavailable(&call.tool) {
             return Err(Refused::new("tool", message));
@@ -178,13 +180,21 @@ impl Toolbox {
         match family(&call.tool) {
             "fs" => files::job(call, grant).map(Work::Job),
             "host" => Ok(Work::Job(Box::new(facts::facts))),
-            "service" => programs::service(call, &self.environment, self.local_tools.contains("systemctl"))
-                .map(program),
+            "service" => {
+                let other = self.local_tools.contains("service");
+                let systemd = self.local_tools.contains("systemctl") && (!other || runs_systemd());
+                programs::service(call, &self.environment, systemd).map(program)
+            }
             "docker" => programs::docker(call, &self.environment).map(program),
             "kubectl" => programs::kubectl(call, &self.environment).map(program),
             _ => programs::run(call, grant, &self.environment, shell).map(program),
         }
     }
+}
+
+/// Whether systemd manages this host: systemctl may be installed where it doesn't, as in a container.
+fn runs_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
 }
 
 fn program(launch: call::Launch) -> Work {

@@ -63,7 +63,7 @@ impl Fixture {
             id: CommandId::of(&RunId::at(1, [0; 4]), 1),
             tool: tool.to_owned(),
             arguments,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             window: WINDOW,
         }
     }

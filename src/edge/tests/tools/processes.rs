@@ -214,14 +214,18 @@ async fn a_call_that_is_cancelled_before_it_starts_runs_nothing() {
     assert!(!host.work.path().join("began").exists());
 }
 
-/// A tree: a child, a grandchild in a session of its own that holds no pipe and whose parent has ended, and one that
-/// doesn't heed SIGTERM. It writes their numbers into files.
+/// A tree of processes that write their numbers into files: a child; one in a session of its own, and without the
+/// environment; one in a session of its own whose parent has ended; and one in a group of its own, without the
+/// environment, whose parent has ended. Each can be known by one thing only.
 const TREE: &str = "
     sleep 1000 & echo $! >child
-    setsid sh -c 'echo $$ >session; exec sleep 1000' >/dev/null 2>&1 </dev/null &
+    env -i setsid sh -c 'echo $$ >session; exec sleep 1000' >/dev/null 2>&1 </dev/null &
     sh -c 'setsid sh -c \"echo \\$\\$ >orphan; exec sleep 1000\" >/dev/null 2>&1 </dev/null &'
+    sh -c 'env -i timeout 1000 sh -c \"echo \\$\\$ >job; exec sleep 1000\" >/dev/null 2>&1 </dev/null &'
     echo $$ >leader
     wait";
+
+const TREE_NAMES: [&str; 5] = ["child", "session", "orphan", "job", "leader"];
 
 async fn tree(host: &Fixture, text: &str) -> (Running, Vec<String>) {
     let mut call = script(text);
@@ -231,8 +235,8 @@ async fn tree(host: &Fixture, text: &str) -> (Running, Vec<String>) {
     let read = |name: &str| {
         std::fs::read_to_string(host.work.path().join(name)).unwrap_or_default().trim().to_owned()
     };
-    until("all of them run", || names.iter().all(|name| !read(name).is_empty())).await;
-    let pids: Vec<_> = names.map(read).into_iter().collect();
+    until("all of them run", || TREE_NAMES.iter().all(|name| !read(name).is_empty())).await;
+    let pids: Vec<_> = TREE_NAMES.map(read).into_iter().collect();
     assert!(pids.iter().all(|pid| alive(pid)), "{pids:?}");
     (running, pids)
 }
@@ -267,6 +271,24 @@ async fn what_does_not_heed_sigterm_is_killed_after_five_seconds() {
 }
 
 #[tokio::test]
+async fn what_a_process_starts_on_its_way_out_is_ended_too() {
+    let host = Fixture::open();
+    let late = "trap 'sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >late; exit' TERM
+        echo $$ >began
+        while :; do sleep 0.02; done";
+    std::fs::write(host.work.path().join("late.sh"), late).unwrap();
+    // In a session of its own and without the environment: once it has ended, nothing leads to what it started.
+    let mut call = script("env -i setsid sh ./late.sh >/dev/null 2>&1");
+    call.arguments["cwd"] = host.path("").into();
+    let mut running = host.start(call).0;
+    until("it runs", || host.work.path().join("began").exists()).await;
+    running.cancel();
+    assert_eq!(running.result().await.outcome, TargetOutcome::Cancelled);
+    let pid = std::fs::read_to_string(host.work.path().join("late")).unwrap();
+    assert!(!alive(pid.trim()), "{pid}");
+}
+
+#[tokio::test]
 async fn a_deadline_ends_the_whole_tree_also_when_it_is_stopped() {
     let host = Fixture::open();
     let mut call = script(&TREE.replace("wait", "kill -STOP $$"));
@@ -275,7 +297,7 @@ async fn a_deadline_ends_the_whole_tree_also_when_it_is_stopped() {
     let mut running = host.start(call).0;
     let result = running.result().await;
     assert_eq!(result.outcome, TargetOutcome::TimedOut);
-    for name in ["child", "session", "orphan", "leader"] {
+    for name in TREE_NAMES {
         let pid = std::fs::read_to_string(host.work.path().join(name)).unwrap();
         assert!(!alive(pid.trim()), "{name}");
     }

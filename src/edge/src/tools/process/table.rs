@@ -22,6 +22,8 @@ pub(super) struct Mark {
 /// A process that is held, so that its number can't come to mean another one.
 pub(super) struct Held {
     pub pid: i32,
+    /// See [`Entry::started`].
+    started: u64,
     pub fd: OwnedFd,
 }
 
@@ -75,17 +77,18 @@ fn all() -> HashMap<i32, Entry> {
         .collect()
 }
 
-/// All processes of the call that haven't ended, each held.
-pub(super) fn members(mark: &Mark) -> Vec<Held> {
+/// All processes of the call that haven't ended, each held. What descends from those that are `known` belongs to it, too.
+pub(super) fn members(mark: &Mark, known: &[Held]) -> Vec<Held> {
     let table = all();
     let leader = mark.leader.as_raw_nonzero().get();
     // The leader isn't reaped before its tree is: its line is there. What is older than it can't belong to it.
     let since = table.get(&leader).map_or(0, |entry| entry.started);
+    let known: HashMap<i32, u64> = known.iter().map(|held| (held.pid, held.started)).collect();
     let descends = |entry: &Entry| {
         let mut at = entry;
         // The table isn't of one moment, so that there might be a circle in it.
         for _ in 0..table.len() {
-            if at.pid == leader {
+            if at.pid == leader || known.get(&at.pid) == Some(&at.started) {
                 return true;
             }
             match table.get(&at.parent) {
@@ -95,8 +98,16 @@ pub(super) fn members(mark: &Mark) -> Vec<Held> {
         }
         false
     };
+    // The leader of a session may have ended; its number isn't given away as long as the session is there.
+    let of_known = |session: i32| {
+        known.get(&session).is_some_and(|started| table.get(&session).is_none_or(|e| e.started == *started))
+    };
     let belongs = |entry: &Entry| {
-        entry.session == leader || entry.group == leader || descends(entry) || carries(entry.pid, &mark.call)
+        entry.session == leader
+            || entry.group == leader
+            || of_known(entry.session)
+            || descends(entry)
+            || carries(entry.pid, &mark.call)
     };
     let found = table.values().filter(|entry| !entry.ended && entry.started >= since && belongs(entry));
     found.filter_map(hold).collect()
@@ -113,7 +124,7 @@ fn hold(entry: &Entry) -> Option<Held> {
     let fd = pidfd_open(Pid::from_raw(entry.pid)?, PidfdFlags::NONBLOCK).ok()?;
     // Looked at again behind the descriptor: the number may have come to mean another process in between.
     let still = self::entry(entry.pid).is_some_and(|now| now.started == entry.started);
-    still.then_some(Held { pid: entry.pid, fd })
+    still.then_some(Held { pid: entry.pid, started: entry.started, fd })
 }
 
 #[cfg(test)]

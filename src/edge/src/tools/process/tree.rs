@@ -3,7 +3,7 @@
 use std::{collections::HashSet, process::ExitStatus, time::Duration};
 
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, AsRawFd, OwnedFd},
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
 };
 use tokio::{
@@ -61,38 +61,36 @@ impl Tree {
     /// numbers of those that are there even so.
     pub async fn terminate(&self) -> Vec<i32> {
         let until = Instant::now() + GRACE;
-        self.signal_group(Signal::TERM);
-        // One that was stopped couldn't act on it.
-        self.signal_group(Signal::CONT);
+        // Looked for before the first signal: once a process has ended, nothing leads from it to its children.
+        let mut held = self.look(Vec::new()).await;
         let mut told = HashSet::new();
-        loop {
-            let found = self.members().await;
-            if found.is_empty() {
-                return Vec::new();
+        while !held.is_empty() {
+            self.signal_group(Signal::TERM);
+            // One that was stopped couldn't act on it.
+            self.signal_group(Signal::CONT);
+            for process in held.iter().filter(|process| !told.contains(&process.pid)) {
+                process.signal(Signal::TERM);
+                process.signal(Signal::CONT);
             }
-            for process in &found {
-                if told.insert(process.pid) {
-                    process.signal(Signal::TERM);
-                    process.signal(Signal::CONT);
-                }
-            }
-            if timeout_at(until, ended(found)).await.is_err() {
+            told.extend(held.iter().map(|process| process.pid));
+            if timeout_at(until, ended(&held)).await.is_err() {
                 break;
             }
+            held = self.look(held).await;
         }
         for _ in 0..ROUNDS {
-            self.signal_group(Signal::KILL);
-            let found = self.members().await;
-            if found.is_empty() {
+            if held.is_empty() {
                 return Vec::new();
             }
-            for process in &found {
+            self.signal_group(Signal::KILL);
+            for process in &held {
                 process.signal(Signal::KILL);
             }
             // Reaching the time means to look again.
-            let _ = timeout_at(Instant::now() + KILLED_WITHIN, ended(found)).await;
+            let _ = timeout_at(Instant::now() + KILLED_WITHIN, ended(&held)).await;
+            held = self.look(held).await;
         }
-        self.members().await.into_iter().map(|process| process.pid).collect()
+        held.into_iter().map(|process| process.pid).collect()
     }
 
     /// Ends what is left of the group behind the first process. What has a session of its own has left on purpose, as a
@@ -114,24 +112,25 @@ impl Tree {
         let _ = kill_process_group(self.mark.leader, signal);
     }
 
-    async fn members(&self) -> Vec<Held> {
+    /// What belongs to the call now, also by way of what did before.
+    async fn look(&self, known: Vec<Held>) -> Vec<Held> {
         let mark = self.mark.clone();
-        spawn_blocking(move || members(&mark)).await.unwrap_or_default()
+        spawn_blocking(move || members(&mark, &known)).await.unwrap_or_default()
     }
 }
 
 /// A process's descriptor that can be waited on.
-fn watched(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+fn watched<T: AsFd + AsRawFd>(fd: T) -> std::io::Result<AsyncFd<T>> {
     #[expect(unsafe_code, reason = "the descriptor must stay open for as long as it is registered")]
-    // SAFETY: it is owned by what is returned, which gives out no way to close it.
+    // SAFETY: what is returned owns it, or borrows it from its owner, and gives out no way to close it.
     let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
     Ok(watched?)
 }
 
 /// Waits until all of them have ended.
-async fn ended(processes: Vec<Held>) {
+async fn ended(processes: &[Held]) {
     for process in processes {
-        if let Ok(fd) = watched(process.fd) {
+        if let Ok(fd) = watched(process.fd.as_fd()) {
             let _ = fd.readable().await;
         }
     }
@@ -142,13 +141,16 @@ impl Drop for Tree {
         if self.over {
             return;
         }
+        let mut held = members(&self.mark, &[]);
         for _ in 0..ROUNDS {
             self.signal_group(Signal::KILL);
-            let found = members(&self.mark);
-            if found.is_empty() {
+            for process in &held {
+                process.signal(Signal::KILL);
+            }
+            held = members(&self.mark, &held);
+            if held.is_empty() {
                 break;
             }
-            found.iter().for_each(|process| process.signal(Signal::KILL));
         }
         // The child is reaped by tokio, which takes over children that are dropped.
     }
