@@ -12,6 +12,7 @@ use crate::{
     clock::{optional_time, time},
     enrollment::Spent,
     failed, keyspace,
+    live::Presence,
     nodes::{self, Node, Standing, json},
     state::{Controller, Order},
     tokens::REMEMBER_REVOKED,
@@ -33,17 +34,22 @@ fn is_wanted(node: &View, which: &ListNodes) -> bool {
         && (!which.connected || node.connected)
 }
 
-/// A node as listings show it.
-pub(super) fn view(controller: &Controller, node: Node, declared: Option<&EdgeNodeSpec>) -> View {
-    let presence = controller.live.get(&node.id, controller.uptime());
+/// How a node is.
+pub(super) fn status(is_revoked: bool, presence: &Presence, declared: Option<&EdgeNodeSpec>) -> NodeStatus {
     let drains = presence.draining || declared.is_some_and(|spec| spec.drain == Some(true));
-    let connected = presence.connected && !node.is_revoked();
-    let status = match (node.is_revoked(), connected) {
+    match (is_revoked, presence.connected) {
         (true, _) => NodeStatus::Revoked,
         (false, false) => NodeStatus::Disconnected,
         (false, true) if drains => NodeStatus::Draining,
         (false, true) => NodeStatus::Connected,
-    };
+    }
+}
+
+/// A node as listings show it.
+pub(super) fn view(controller: &Controller, node: Node, declared: Option<&EdgeNodeSpec>) -> View {
+    let presence = controller.live.get(&node.id, controller.uptime());
+    let connected = presence.connected && !node.is_revoked();
+    let status = status(node.is_revoked(), &presence, declared);
     let since_ms = match (node.revoked_at_ms, presence.since_ms) {
         (0, 0) => node.enrolled_at_ms,
         (0, since) => since,

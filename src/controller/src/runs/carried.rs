@@ -66,9 +66,9 @@ impl Carried {
             result.error.truncate(result.error.floor_char_boundary(LONGEST_ERROR));
         }
         let (flight, id) = (held.flight, result.command.clone());
-        let taken = flight.run.take(flight.target, result);
+        let taken = flight.run.take(flight.target, Box::new(result));
         match taken {
-            Err(result) => Ok(Some(Waiting { ticket: held.ticket, flight, result: Box::new(result) })),
+            Err(result) => Ok(Some(Waiting { ticket: held.ticket, flight, result })),
             Ok(taken) => {
                 held.ticket.land();
                 if taken { Ok(None) } else { Err(NotCarried(id)) }

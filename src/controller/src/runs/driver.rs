@@ -154,7 +154,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let id: &RunId = &self.run.id;
         self.controller.runs.leave(id);
-        self.run.close();
         self.run.journal.end(None);
     }
 }

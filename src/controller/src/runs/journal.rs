@@ -22,7 +22,7 @@ use super::{flight::Flight, live::LiveRun, rows};
 use crate::lock;
 
 /// How many bytes of events are held in memory, so that whoever keeps up sees results whole.
-const HELD: usize = 16 * 1024 * 1024;
+const HELD: usize = 8 * 1024 * 1024;
 /// How many bytes of output are told at once.
 const TOLD_AT_ONCE: usize = 256 * 1024;
 

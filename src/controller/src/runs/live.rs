@@ -18,8 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::{flight::Flight, journal::Journal};
 use crate::state::Order;
 
-/// How much of results may wait for a run's task, in KiB.
-const ROOM: usize = 16 * 1024;
+/// How much of results may wait for the tasks of all runs, in KiB.
+const ROOM: usize = 32 * 1024;
 /// A result of fewer bytes isn't counted.
 const SMALL: usize = 1024;
 
@@ -46,7 +46,17 @@ pub(crate) struct LiveRun {
     pub journal: Journal,
     pub(super) bus: Arc<dyn Bus<Order>>,
     inbox: mpsc::UnboundedSender<Said>,
-    room: Arc<Semaphore>,
+    room: Room,
+}
+
+/// Bounds what waits to be written down. Shared by all runs: each gives its part back with every turn.
+#[derive(Debug, Clone)]
+pub(super) struct Room(Arc<Semaphore>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM)))
+    }
 }
 
 /// What a run's task is told.
@@ -73,16 +83,16 @@ impl fmt::Debug for LiveRun {
 }
 
 impl LiveRun {
-    pub fn new(
+    pub(super) fn new(
         id: RunId,
         wanted: Wanted,
         targets: Arc<[RunTarget]>,
         journal: Journal,
         bus: Arc<dyn Bus<Order>>,
+        room: Room,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Said>) {
         // Unbounded, because what drops a ticket can't wait; what is large waits for room.
         let (inbox, said) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(ROOM));
         (Arc::new(Self { id, wanted, targets, journal, bus, inbox, room }), said)
     }
 
@@ -92,26 +102,21 @@ impl LiveRun {
     }
 
     /// Hands over a host's result that is small. A large one is given back.
-    pub fn take(&self, target: u32, result: CommandResult) -> Result<bool, CommandResult> {
+    pub fn take(&self, target: u32, result: Box<CommandResult>) -> Result<bool, Box<CommandResult>> {
         if weight(&result) > SMALL {
             return Err(result);
         }
-        Ok(self.say(Said::Result { target, result: Box::new(result), room: None }))
+        Ok(self.say(Said::Result { target, result, room: None }))
     }
 
     /// Hands over a host's result as soon as there is room for it.
     pub async fn take_large(&self, target: u32, result: Box<CommandResult>) -> bool {
         let kibibytes = weight(&result).div_ceil(1024).min(ROOM / 2);
         let wanted = u32::try_from(kibibytes).unwrap_or(u32::MAX);
-        match self.room.clone().acquire_many_owned(wanted).await {
+        match self.room.0.clone().acquire_many_owned(wanted).await {
             Ok(room) => self.say(Said::Result { target, result, room: Some(room) }),
             Err(_) => false,
         }
-    }
-
-    /// Nobody listens any more; nobody waits for room either.
-    pub(super) fn close(&self) {
-        self.room.close();
     }
 
     /// Waits until the run's task has ended.

@@ -91,7 +91,7 @@ impl RunSpec {
         if let Some(least) = self.require_min.filter(|least| targets.len() < *least as usize) {
             let (there, skipped) = (targets.len(), self.skipped.len());
             let message = format!(
-                "{there} hosts of '{}' are there ({skipped} skipped), --require-min is {least}; nothing was sent",
+                "'{}' has {there} of the {least} hosts that --require-min asks for ({skipped} skipped); nothing was sent",
                 self.target
             );
             return Err(

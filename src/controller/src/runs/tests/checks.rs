@@ -75,7 +75,8 @@ async fn deadlines_out_of_bounds_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn too_few_targets_are_refused_with_zero_dispatches() {
     let wish = StartRun { require_min: Some(3), ..facts() };
-    refused_with(wish, Code::TooFew, "2 hosts of 'all' are there (0 skipped), --require-min is 3").await;
+    refused_with(wish, Code::TooFew, "'all' has 2 of the 3 hosts that --require-min asks for (0 skipped)")
+        .await;
     assert_eq!(Code::TooFew.exit_code(), ExitCode::RequireMin);
     let mut fleet = Fleet::of(2).await;
     let mut run = fleet.start(StartRun { require_min: Some(2), ..facts() }).await;
