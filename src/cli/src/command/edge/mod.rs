@@ -12,6 +12,8 @@ mod run;
 mod shutdown;
 mod status;
 mod tag;
+mod this_host;
+mod token;
 mod tools;
 
 use aegis_core::ExitCode;
@@ -21,7 +23,8 @@ use crate::{context::ContextArgs, failure::Failure};
 
 /// Hosts: the daemon that runs on one, and what operators do with many
 ///
-/// On the host: enroll, run, status, logout. From anywhere, with a user token: everything else.
+/// On the host: enroll, run, status, logout, keys rotate, token refresh. From anywhere, with a user token: everything
+/// else.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
@@ -42,6 +45,7 @@ enum Command {
     Call(call::Args),
     Tools(tools::Args),
     Keys(keys::Args),
+    Token(token::Args),
     Drain(drain::Args),
     Shutdown(shutdown::Args),
 }
@@ -61,6 +65,7 @@ impl Args {
             Command::Call(args) => args.run(context).await,
             Command::Tools(args) => args.run(context).await,
             Command::Keys(args) => args.run(context).await,
+            Command::Token(args) => args.run().await,
             Command::Drain(args) => args.run(context).await,
             Command::Shutdown(args) => args.run(context).await,
         }
