@@ -113,6 +113,14 @@ impl Lab {
             }
         }
     }
+    /// The next heartbeat: whether the host drains, and how much is under way.
+    pub async fn heartbeat(&self, stream: &mut Stream) -> (bool, u32) {
+        loop {
+            if let Event::Heartbeat { draining, in_flight } = self.event(stream).await {
+                return (draining, in_flight);
+            }
+        }
+    }
     /// The next result.
     pub async fn result(&self, stream: &mut Stream) -> CommandResult {
         match self.answer(stream).await {

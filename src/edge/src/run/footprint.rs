@@ -67,8 +67,12 @@ mod tests {
             let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
             line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
         };
-        let before = of_files();
-        release_code();
-        assert!(of_files() < before);
+        // Other tests of this process touch code at the same time.
+        let less = || {
+            let before = of_files();
+            release_code();
+            of_files() < before
+        };
+        assert!((0..100).any(|_| less()));
     }
 }

@@ -105,6 +105,8 @@ fn prepare(state: &StateDir) -> Result<(EdgeConfig, DaemonLock), RunError> {
 }
 
 #[cfg(test)]
+mod ending_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod fake_offer;

@@ -195,6 +195,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_of_the_toolbox_runs_to_its_end_within_the_time_that_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let granted = grants("host.facts", "default", &default_context(), None, None).unwrap();
+        for (left, outcome) in [(5, TargetOutcome::Ok), (0, TargetOutcome::TimedOut)] {
+            let (sink, _outputs) = mpsc::channel(16);
+            let ready = offer(dir.path()).prepare(call("host.facts", json!({})), &granted).ok().unwrap();
+            let result = ready.start(Duration::from_secs(left), sink).end.await;
+            assert_eq!((result.outcome, result.data.is_some()), (outcome, left > 0), "{}", result.error);
+        }
+    }
+
+    #[tokio::test]
     async fn a_rotation_that_fails_says_why_and_the_way_out() {
         let dir = tempfile::tempdir().unwrap();
         let offer = offer(dir.path());

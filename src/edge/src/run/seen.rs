@@ -1,4 +1,5 @@
-//! Which commands came before. Each is done once, whatever arrives.
+//! Which commands came before. Each is done once, whatever arrives. It isn't kept over a restart: an order comes in an
+//! envelope of one stream, and the stream of another time is another.
 
 use std::collections::HashMap;
 

@@ -9,19 +9,11 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     Control,
-    fake::{CONFIG, Lab, Stream, welcome},
+    fake::{CONFIG, Lab},
     fake_offer::ended,
     fake_orders::*,
 };
 use crate::tools::{Output, Tail, ToolResult};
-
-async fn heartbeat(lab: &Lab, stream: &mut Stream) -> (bool, u32) {
-    loop {
-        if let Event::Heartbeat { draining, in_flight } = lab.event(stream).await {
-            return (draining, in_flight);
-        }
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_command_runs_and_its_result_comes_once_after_its_output() {
@@ -56,7 +48,7 @@ async fn a_command_runs_and_its_result_comes_once_after_its_output() {
     assert_eq!((result.stdout.as_ref(), result.stderr_bytes), (&b"onetwo"[..], 2));
     assert_eq!(result.data.as_ref(), br#"{"a":1}"#);
     lab.until(|| lab.calls.is_dropped(&command)).await;
-    assert_eq!(heartbeat(&lab, &mut stream).await, (false, 0));
+    assert_eq!(lab.heartbeat(&mut stream).await, (false, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +78,7 @@ async fn heartbeats_go_on_while_a_tool_runs_and_say_how_many() {
     lab.run(&mut stream, 2).await;
     for beats in 1..=2 {
         let before = Instant::now();
-        assert_eq!(heartbeat(&lab, &mut stream).await, (false, 2), "{beats}");
+        assert_eq!(lab.heartbeat(&mut stream).await, (false, 2), "{beats}");
         assert!(before.elapsed() <= Duration::from_secs(30));
     }
 }
@@ -126,7 +118,7 @@ async fn heartbeats_acks_and_refusals_keep_their_place_while_output_floods() {
     }
     assert!(pieces <= 4, "{pieces} pieces went before them");
     let before = Instant::now();
-    assert_eq!(heartbeat(&lab, &mut stream).await, (true, 1));
+    assert_eq!(lab.heartbeat(&mut stream).await, (true, 1));
     assert!(before.elapsed() <= Duration::from_secs(11), "{:?}", before.elapsed());
     flood.abort();
 }
@@ -160,14 +152,14 @@ async fn sixteen_run_at_once_sixty_four_wait_and_more_are_refused() {
     assert_eq!(refusal, Refusal::Busy);
     assert!(error.contains("16 tools and 64 wait; ask later"), "{error}");
     assert_eq!(lab.calls.started(), 16);
-    assert_eq!(heartbeat(&lab, &mut stream).await, (false, 80));
+    assert_eq!(lab.heartbeat(&mut stream).await, (false, 80));
     // They begin in their order, each when another ends.
     lab.calls.end(&command(3));
     assert_eq!(lab.result(&mut stream).await.command, command(3));
     lab.until(|| lab.calls.has_started(&command(16))).await;
     assert_eq!(lab.calls.started(), 17);
     lab.invoke(&mut stream, &lab.order(81)).await;
-    assert_eq!(heartbeat(&lab, &mut stream).await, (false, 80));
+    assert_eq!(lab.heartbeat(&mut stream).await, (false, 80));
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +175,7 @@ async fn the_bound_is_the_configs_and_changes_with_it() {
     for number in 0..3 {
         lab.invoke(&mut stream, &lab.order(number)).await;
     }
-    assert_eq!(heartbeat(&lab, &mut stream).await, (false, 3));
+    assert_eq!(lab.heartbeat(&mut stream).await, (false, 3));
     assert_eq!(lab.calls.started(), 1);
     set(2).await.unwrap();
     lab.until(|| lab.calls.started() == 2).await;
@@ -283,83 +275,4 @@ async fn when_the_stream_breaks_its_commands_end_and_nothing_of_them_is_heard_on
     lab.run(&mut next, 20).await;
     assert!(!lab.calls.has_started(&command(16)), "one that waited began without anybody to hear of it");
     assert!(matches!(lab.event(&mut next).await, Event::Heartbeat { in_flight: 1, .. }));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_draining_host_refuses_new_work_and_ends_what_it_has() {
-    let mut lab = Lab::start();
-    let mut stream = lab.live().await;
-    let one = lab.run(&mut stream, 1).await;
-    lab.send(&mut stream, &Command::Drain { enabled: true }).await;
-    assert!(matches!(lab.answer(&mut stream).await, Event::Ack { .. }));
-    let (refusal, error) = lab.refusal(&mut stream, &lab.order(2)).await;
-    assert_eq!(refusal, Refusal::Draining);
-    assert!(error.contains("--off"), "{error}");
-    assert_eq!(heartbeat(&lab, &mut stream).await, (true, 1));
-    lab.calls.end(&one);
-    assert_eq!(lab.result(&mut stream).await.outcome, TargetOutcome::Ok);
-    lab.send(&mut stream, &Command::Drain { enabled: false }).await;
-    assert!(matches!(lab.answer(&mut stream).await, Event::Ack { .. }));
-    lab.run(&mut stream, 3).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_waits_for_running_work_and_its_result_arrives() {
-    for by_host in [false, true] {
-        let mut lab = Lab::start();
-        let mut stream = lab.live().await;
-        let one = lab.run(&mut stream, 1).await;
-        if by_host {
-            lab.control.send(Control::Stop).await.unwrap();
-        } else {
-            lab.send(&mut stream, &Command::Shutdown { reason: "bye".into() }).await;
-            assert!(matches!(lab.answer(&mut stream).await, Event::Ack { .. }));
-        }
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        assert!(!lab.daemon.is_finished() && !lab.calls.is_cancelled(&one));
-        assert_eq!(lab.refusal(&mut stream, &lab.order(2)).await.0, Refusal::Draining);
-        lab.calls.end(&one);
-        assert_eq!(lab.result(&mut stream).await.command, one);
-        assert_eq!(lab.try_event(&mut stream).await, None);
-        drop(stream);
-        lab.end().await.unwrap();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_said_twice_waits_for_nothing() {
-    let mut lab = Lab::start();
-    let mut stream = lab.live().await;
-    let one = lab.run(&mut stream, 1).await;
-    lab.control.send(Control::Stop).await.unwrap();
-    lab.control.send(Control::Stop).await.unwrap();
-    assert_eq!(lab.try_event(&mut stream).await, None);
-    drop(stream);
-    let calls = lab.calls.clone();
-    lab.end().await.unwrap();
-    tokio::task::yield_now().await;
-    assert!(calls.is_dropped(&one));
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_without_a_stream_does_not_wait_for_work_that_nobody_hears_of() {
-    let mut lab = Lab::start();
-    let mut stream = lab.live().await;
-    let one = lab.run(&mut stream, 1).await;
-    lab.send(&mut stream, &Command::Shutdown { reason: "bye".into() }).await;
-    assert!(matches!(lab.answer(&mut stream).await, Event::Ack { .. }));
-    drop(stream);
-    lab.until(|| lab.calls.is_cancelled(&one)).await;
-    let before = Instant::now();
-    lab.end().await.unwrap();
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_welcome_that_asks_for_draining_refuses_work() {
-    let mut lab = Lab::start();
-    let mut stream = lab.accept().await;
-    lab.event(&mut stream).await;
-    lab.send(&mut stream, &welcome(true)).await;
-    assert_eq!(lab.refusal(&mut stream, &lab.order(1)).await.0, Refusal::Draining);
 }
