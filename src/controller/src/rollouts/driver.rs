@@ -124,7 +124,7 @@ impl Driver {
         };
         let (there, needed) = (found.nodes.len(), spec.strategy.require_min.unwrap_or(1) as usize);
         if there < needed {
-            let message = format!("{there} hosts of '{}' are connected, {needed} are needed", spec.target);
+            let message = format!("connected hosts of '{}': {there}, needed: {needed}", spec.target);
             return self.wait(message, None).await;
         }
         let waves = spec.strategy(aegis_kinds::tool::ToolClass::StateMutating).mode;
@@ -253,7 +253,7 @@ impl Driver {
     async fn wait_for_return(&mut self, away: usize, all: usize) -> Result<Option<Next>, ApiError> {
         let left = self.resumed.and_then(|since| COMING_BACK.checked_sub(since.elapsed()));
         let Some(left) = left.filter(|left| !left.is_zero()) else { return Ok(None) };
-        let message = format!("{away} of {all} hosts aren't back since the controller began anew");
+        let message = format!("the controller began anew; hosts that aren't back: {away} of {all}");
         self.wait(message, Some(left)).await.map(Some)
     }
 

@@ -76,7 +76,9 @@ impl Fold {
     }
 
     fn result(&mut self, record: &mut Record, result: &TargetResult) {
-        if result.outcome != TargetOutcome::Ok {
+        // That others weren't begun is what follows, and not why.
+        let is_why = result.outcome != TargetOutcome::NotStarted || self.current.work == Work::Check;
+        if result.outcome != TargetOutcome::Ok && is_why {
             self.failures.push((result.node_id.clone(), describe(result)));
         }
         let Some(host) = record.hosts.get_mut(&result.node_id) else { return };
