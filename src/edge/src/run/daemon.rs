@@ -53,7 +53,7 @@ pub(super) struct Running {
     /// Checked, and not yet let in by the state machine.
     pub arrived: Option<Arrived>,
     pub work: Work,
-    /// Another key or token, and until when the stream must be opened anew with it.
+    /// Another key or token, and when it was noticed.
     pub next_identity: Option<(Identity, Instant)>,
     pub hello_at: Instant,
     reload_at: Option<Instant>,

@@ -66,16 +66,16 @@ impl Running {
             tracing::warn!("this host was enrolled anew; restart the daemon");
         } else if found.token != self.identity.token {
             tracing::info!("this host has another key or token; the stream is opened anew with it");
-            self.next_identity = Some((found, Instant::now() + CHANGE_WITHIN));
+            self.next_identity = Some((found, Instant::now()));
         }
     }
 
     /// When the stream is opened anew with the key and token that the host has by now: when nothing is under way, or
     /// soon.
     pub(super) fn change_due(&self) -> Option<Instant> {
-        let (_, latest) = self.next_identity.as_ref()?;
+        let (_, noticed) = self.next_identity.as_ref()?;
         let idle = self.work.in_flight() == 0 && self.outbox.is_empty();
-        Some(if idle || self.session.is_none() { Instant::now() } else { *latest })
+        Some(if idle || self.session.is_none() { *noticed } else { *noticed + CHANGE_WITHIN })
     }
 
     /// Takes over the key and token that the host has by now. What was sent under the old ones still arrives.
