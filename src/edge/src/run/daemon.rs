@@ -200,7 +200,7 @@ impl Running {
                 vec![]
             }
             () = room(outgoing.as_ref()), if unsent => self.flush().into_iter().collect(),
-            report = report, if !unsent => self.on_report(report),
+            report = report => self.on_report(report),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aegis_core::fleet::TargetOutcome;
-use aegis_wire::edge::{Command, Event, Refusal};
+use aegis_wire::edge::{Command, Event, Order, Refusal};
 use tokio::time::Instant;
 
 use super::{
@@ -88,4 +88,18 @@ async fn a_welcome_that_asks_for_draining_refuses_work() {
     lab.event(&mut stream).await;
     lab.send(&mut stream, &welcome(true)).await;
     assert_eq!(lab.refusal(&mut stream, &lab.order(1)).await.0, Refusal::Draining);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_is_not_waited_for() {
+    let mut lab = Lab::start();
+    let mut stream = lab.live().await;
+    let arguments: &[u8] = br#"{"refuse": "path"}"#;
+    let order = Order { arguments_sha256: Order::digest_of(arguments), ..lab.order(1) };
+    lab.invoke_with(&mut stream, &order, arguments).await;
+    assert_eq!(lab.result(&mut stream).await.refusal, Some(Refusal::Path));
+    lab.control.send(Control::Stop).await.unwrap();
+    let before = Instant::now();
+    assert_eq!(lab.try_event(&mut stream).await, None);
+    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
 }

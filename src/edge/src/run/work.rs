@@ -224,10 +224,51 @@ async fn follow(
             result = &mut end => break result,
         }
     };
+    // Printed between the two looks above.
     while let Ok(output) = outputs.try_recv() {
         if report.send(Report::Output(command.clone(), output)).await.is_err() {
             return;
         }
     }
     let _ = report.send(Report::Ended(command, Box::new(result))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use aegis_core::fleet::{RunId, TargetOutcome};
+    use bytes::Bytes;
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::{run::fake_offer::ended, tools::Sink};
+
+    /// Prints its last words and ends between two looks at it.
+    struct LastWords;
+
+    impl Reins for LastWords {
+        fn cancel(&self) {}
+        fn credit(&self, _: u32) {}
+    }
+
+    impl Ready for LastWords {
+        fn start(self: Box<Self>, _: Duration, sink: Sink) -> Started {
+            let output = Output { stderr: false, data: Bytes::from_static(b"bye") };
+            let end = async move {
+                sink.try_send(output).unwrap();
+                ended(TargetOutcome::Ok)
+            };
+            Started { reins: self, end: end.boxed() }
+        }
+    }
+
+    #[tokio::test]
+    async fn last_words_come_before_the_end() {
+        let mut work = Work::new(1);
+        let (since, deadline) = (Instant::now(), Duration::from_secs(1));
+        let command = CommandId::of(&RunId::at(1, [0; 4]), 0);
+        let ready = Box::new(LastWords);
+        work.take_on(Waiting { command, tool: "a.b".into(), ready, since, deadline });
+        assert!(matches!(work.next().await, Report::Output(..)));
+        assert!(matches!(work.next().await, Report::Ended(..)));
+    }
 }

@@ -142,6 +142,25 @@ async fn a_stream_that_takes_nothing_is_given_up_and_its_work_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_controller_that_asks_and_does_not_listen_is_not_listened_to() {
+    let mut lab = Lab::start();
+    let mut stream = lab.live().await;
+    let refused = |number| Order { tool: "shell".into(), ..lab.order(number) };
+    let mut asked = 0;
+    let patience = Duration::from_secs(1);
+    while asked < 500
+        && tokio::time::timeout(patience, lab.invoke(&mut stream, &refused(asked))).await.is_ok()
+    {
+        asked += 1;
+    }
+    assert!((64..200).contains(&asked), "{asked}");
+    // The last one was sealed and never sent, so what follows isn't in sequence; what was sent is answered.
+    for number in 0..asked {
+        assert_eq!(lab.result(&mut stream).await.command, command(number));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn sixteen_run_at_once_sixty_four_wait_and_more_are_refused() {
     let mut lab = Lab::start();
     let mut stream = lab.live().await;
