@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// For how long the key that a node had is good on the stream that is open.
-pub(crate) const OVERLAP: Duration = Duration::from_secs(60);
+pub(crate) const OVERLAP: Duration = Duration::from_mins(1);
 
 /// What a good request comes to.
 enum Wish {

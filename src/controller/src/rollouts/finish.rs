@@ -55,12 +55,7 @@ impl Driver {
     }
 
     /// The run didn't even begin.
-    pub(super) async fn refused(
-        &mut self,
-        declared: &Declared,
-        current: &Current,
-        error: ApiError,
-    ) -> Result<Next, ApiError> {
+    pub(super) async fn refused(&mut self, current: &Current, error: ApiError) -> Result<Next, ApiError> {
         self.with(|record| record.forget_run(&current.run));
         self.save(true).await?;
         match (error.code, current.work) {
@@ -71,7 +66,6 @@ impl Driver {
                 self.finish(RolloutPhase::Halted, message).await
             }
             (_, Work::Deploy | Work::CatchUp | Work::Check) => {
-                let _ = declared;
                 self.finish(RolloutPhase::Halted, error.message).await
             }
         }

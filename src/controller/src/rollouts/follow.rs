@@ -52,7 +52,7 @@ impl Driver {
         self.save(true).await?;
         let handle = match self.start(declared, work, current.run.clone(), nodes).await {
             Ok(handle) => handle,
-            Err(error) => return self.refused(declared, &current, error).await,
+            Err(error) => return self.refused(&current, error).await,
         };
         let mut fold = Fold::new(current);
         let complaint = self.follow(declared, &handle, &mut fold).await?;
@@ -112,13 +112,12 @@ impl Driver {
                 Some(health) => health.complaint,
             }
         };
-        match &complaint {
-            Some(complaint) => handle.steer(Input::Halt(complaint.clone())),
-            None => {
-                self.with(|record| record.header.checked = record.header.wave);
-                self.save(false).await?;
-                handle.steer(Input::Proceed);
-            }
+        if let Some(complaint) = &complaint {
+            handle.steer(Input::Halt(complaint.clone()));
+        } else {
+            self.with(|record| record.header.checked = record.header.wave);
+            self.save(false).await?;
+            handle.steer(Input::Proceed);
         }
         Ok(complaint)
     }

@@ -71,8 +71,7 @@ impl Rollouts {
     /// What is known of it at the moment; none: its task hasn't looked yet.
     pub fn record(&self, place: &Place) -> Option<Record> {
         let task = lock(&self.tasks).get(place).cloned()?;
-        let record = lock(&task.record).clone();
-        record
+        lock(&task.record).clone()
     }
 
     fn poke_all(&self) {

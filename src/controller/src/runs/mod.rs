@@ -68,14 +68,6 @@ pub(crate) struct RunHandle {
 }
 
 impl RunHandle {
-    /// Its id.
-    pub fn id(&self) -> &RunId {
-        &self.run.id
-    }
-    /// As it is at the moment.
-    pub fn run(&self) -> Run {
-        self.run.journal.run()
-    }
     /// Everything that happens in it, from its begin to its end.
     pub fn watch(&self) -> Watcher {
         Watcher::live(self.controller.store.clone(), self.run.clone(), true)

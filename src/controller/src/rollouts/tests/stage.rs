@@ -243,7 +243,9 @@ impl Stage {
     pub async fn crash(&mut self) {
         self.store.dead.store(true, Ordering::SeqCst);
         self.keeper.abort();
-        std::mem::take(&mut self.players).into_values().for_each(|player| player.abort());
+        for player in std::mem::take(&mut self.players).into_values() {
+            player.abort();
+        }
         settle().await;
     }
 
