@@ -55,6 +55,9 @@ _aegis() {
             aegis,rollback)
                 cmd="aegis__subcmd__rollback"
                 ;;
+            aegis,rollout)
+                cmd="aegis__subcmd__rollout"
+                ;;
             aegis,schema)
                 cmd="aegis__subcmd__schema"
                 ;;
@@ -187,6 +190,9 @@ _aegis() {
             aegis__subcmd__controller__subcmd__token__subcmd__help,help)
                 cmd="aegis__subcmd__controller__subcmd__token__subcmd__help__subcmd__help"
                 ;;
+            aegis__subcmd__edge,call)
+                cmd="aegis__subcmd__edge__subcmd__call"
+                ;;
             aegis__subcmd__edge,drain)
                 cmd="aegis__subcmd__edge__subcmd__drain"
                 ;;
@@ -223,17 +229,68 @@ _aegis() {
             aegis__subcmd__edge,tag)
                 cmd="aegis__subcmd__edge__subcmd__tag"
                 ;;
+            aegis__subcmd__edge,token)
+                cmd="aegis__subcmd__edge__subcmd__token"
+                ;;
+            aegis__subcmd__edge,tools)
+                cmd="aegis__subcmd__edge__subcmd__tools"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet,cancel)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__cancel"
+                ;;
             aegis__subcmd__edge__subcmd__fleet,help)
                 cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet,keys)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__keys"
                 ;;
             aegis__subcmd__edge__subcmd__fleet,preview)
                 cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__preview"
                 ;;
+            aegis__subcmd__edge__subcmd__fleet,run)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__run"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet,runs)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__runs"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet,show)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__show"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__help,cancel)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__cancel"
+                ;;
             aegis__subcmd__edge__subcmd__fleet__subcmd__help,help)
                 cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__help"
                 ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__help,keys)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__keys"
+                ;;
             aegis__subcmd__edge__subcmd__fleet__subcmd__help,preview)
                 cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__preview"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__help,run)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__run"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__help,runs)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__runs"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__help,show)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__show"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__keys,rotate)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__keys__subcmd__rotate"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__keys,help)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__keys,rotate)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__rotate"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help,help)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help,rotate)
+                cmd="aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help__subcmd__rotate"
                 ;;
             aegis__subcmd__edge__subcmd__group,create)
                 cmd="aegis__subcmd__edge__subcmd__group__subcmd__create"
@@ -264,6 +321,9 @@ _aegis() {
                 ;;
             aegis__subcmd__edge__subcmd__group__subcmd__help,set-pinned)
                 cmd="aegis__subcmd__edge__subcmd__group__subcmd__help__subcmd__set__subcmd__pinned"
+                ;;
+            aegis__subcmd__edge__subcmd__help,call)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__call"
                 ;;
             aegis__subcmd__edge__subcmd__help,drain)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__drain"
@@ -301,8 +361,32 @@ _aegis() {
             aegis__subcmd__edge__subcmd__help,tag)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__tag"
                 ;;
+            aegis__subcmd__edge__subcmd__help,token)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__token"
+                ;;
+            aegis__subcmd__edge__subcmd__help,tools)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__tools"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__fleet,cancel)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__cancel"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__fleet,keys)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__keys"
+                ;;
             aegis__subcmd__edge__subcmd__help__subcmd__fleet,preview)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__preview"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__fleet,run)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__run"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__fleet,runs)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__runs"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__fleet,show)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__show"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__keys,rotate)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__keys__subcmd__rotate"
                 ;;
             aegis__subcmd__edge__subcmd__help__subcmd__group,create)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__group__subcmd__create"
@@ -319,11 +403,23 @@ _aegis() {
             aegis__subcmd__edge__subcmd__help__subcmd__keys,revoke-remote)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__keys__subcmd__revoke__subcmd__remote"
                 ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__keys,rotate)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__keys__subcmd__rotate"
+                ;;
             aegis__subcmd__edge__subcmd__help__subcmd__tag,add)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__tag__subcmd__add"
                 ;;
             aegis__subcmd__edge__subcmd__help__subcmd__tag,rm)
                 cmd="aegis__subcmd__edge__subcmd__help__subcmd__tag__subcmd__rm"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__token,refresh)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__token__subcmd__refresh"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__tools,ls)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__tools__subcmd__ls"
+                ;;
+            aegis__subcmd__edge__subcmd__help__subcmd__tools,show)
+                cmd="aegis__subcmd__edge__subcmd__help__subcmd__tools__subcmd__show"
                 ;;
             aegis__subcmd__edge__subcmd__keys,help)
                 cmd="aegis__subcmd__edge__subcmd__keys__subcmd__help"
@@ -331,11 +427,17 @@ _aegis() {
             aegis__subcmd__edge__subcmd__keys,revoke-remote)
                 cmd="aegis__subcmd__edge__subcmd__keys__subcmd__revoke__subcmd__remote"
                 ;;
+            aegis__subcmd__edge__subcmd__keys,rotate)
+                cmd="aegis__subcmd__edge__subcmd__keys__subcmd__rotate"
+                ;;
             aegis__subcmd__edge__subcmd__keys__subcmd__help,help)
                 cmd="aegis__subcmd__edge__subcmd__keys__subcmd__help__subcmd__help"
                 ;;
             aegis__subcmd__edge__subcmd__keys__subcmd__help,revoke-remote)
                 cmd="aegis__subcmd__edge__subcmd__keys__subcmd__help__subcmd__revoke__subcmd__remote"
+                ;;
+            aegis__subcmd__edge__subcmd__keys__subcmd__help,rotate)
+                cmd="aegis__subcmd__edge__subcmd__keys__subcmd__help__subcmd__rotate"
                 ;;
             aegis__subcmd__edge__subcmd__tag,add)
                 cmd="aegis__subcmd__edge__subcmd__tag__subcmd__add"
@@ -354,6 +456,36 @@ _aegis() {
                 ;;
             aegis__subcmd__edge__subcmd__tag__subcmd__help,rm)
                 cmd="aegis__subcmd__edge__subcmd__tag__subcmd__help__subcmd__rm"
+                ;;
+            aegis__subcmd__edge__subcmd__token,help)
+                cmd="aegis__subcmd__edge__subcmd__token__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__token,refresh)
+                cmd="aegis__subcmd__edge__subcmd__token__subcmd__refresh"
+                ;;
+            aegis__subcmd__edge__subcmd__token__subcmd__help,help)
+                cmd="aegis__subcmd__edge__subcmd__token__subcmd__help__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__token__subcmd__help,refresh)
+                cmd="aegis__subcmd__edge__subcmd__token__subcmd__help__subcmd__refresh"
+                ;;
+            aegis__subcmd__edge__subcmd__tools,help)
+                cmd="aegis__subcmd__edge__subcmd__tools__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__tools,ls)
+                cmd="aegis__subcmd__edge__subcmd__tools__subcmd__ls"
+                ;;
+            aegis__subcmd__edge__subcmd__tools,show)
+                cmd="aegis__subcmd__edge__subcmd__tools__subcmd__show"
+                ;;
+            aegis__subcmd__edge__subcmd__tools__subcmd__help,help)
+                cmd="aegis__subcmd__edge__subcmd__tools__subcmd__help__subcmd__help"
+                ;;
+            aegis__subcmd__edge__subcmd__tools__subcmd__help,ls)
+                cmd="aegis__subcmd__edge__subcmd__tools__subcmd__help__subcmd__ls"
+                ;;
+            aegis__subcmd__edge__subcmd__tools__subcmd__help,show)
+                cmd="aegis__subcmd__edge__subcmd__tools__subcmd__help__subcmd__show"
                 ;;
             aegis__subcmd__help,apply)
                 cmd="aegis__subcmd__help__subcmd__apply"
@@ -393,6 +525,9 @@ _aegis() {
                 ;;
             aegis__subcmd__help,rollback)
                 cmd="aegis__subcmd__help__subcmd__rollback"
+                ;;
+            aegis__subcmd__help,rollout)
+                cmd="aegis__subcmd__help__subcmd__rollout"
                 ;;
             aegis__subcmd__help,schema)
                 cmd="aegis__subcmd__help__subcmd__schema"
@@ -439,6 +574,9 @@ _aegis() {
             aegis__subcmd__help__subcmd__controller__subcmd__token,create)
                 cmd="aegis__subcmd__help__subcmd__controller__subcmd__token__subcmd__create"
                 ;;
+            aegis__subcmd__help__subcmd__edge,call)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__call"
+                ;;
             aegis__subcmd__help__subcmd__edge,drain)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__drain"
                 ;;
@@ -472,8 +610,32 @@ _aegis() {
             aegis__subcmd__help__subcmd__edge,tag)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__tag"
                 ;;
+            aegis__subcmd__help__subcmd__edge,token)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__token"
+                ;;
+            aegis__subcmd__help__subcmd__edge,tools)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__tools"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__fleet,cancel)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__cancel"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__fleet,keys)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__keys"
+                ;;
             aegis__subcmd__help__subcmd__edge__subcmd__fleet,preview)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__preview"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__fleet,run)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__run"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__fleet,runs)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__runs"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__fleet,show)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__show"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__keys,rotate)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__rotate"
                 ;;
             aegis__subcmd__help__subcmd__edge__subcmd__group,create)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__group__subcmd__create"
@@ -490,11 +652,74 @@ _aegis() {
             aegis__subcmd__help__subcmd__edge__subcmd__keys,revoke-remote)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__keys__subcmd__revoke__subcmd__remote"
                 ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__keys,rotate)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__keys__subcmd__rotate"
+                ;;
             aegis__subcmd__help__subcmd__edge__subcmd__tag,add)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__tag__subcmd__add"
                 ;;
             aegis__subcmd__help__subcmd__edge__subcmd__tag,rm)
                 cmd="aegis__subcmd__help__subcmd__edge__subcmd__tag__subcmd__rm"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__token,refresh)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__token__subcmd__refresh"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__tools,ls)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__tools__subcmd__ls"
+                ;;
+            aegis__subcmd__help__subcmd__edge__subcmd__tools,show)
+                cmd="aegis__subcmd__help__subcmd__edge__subcmd__tools__subcmd__show"
+                ;;
+            aegis__subcmd__help__subcmd__rollout,abort)
+                cmd="aegis__subcmd__help__subcmd__rollout__subcmd__abort"
+                ;;
+            aegis__subcmd__help__subcmd__rollout,ls)
+                cmd="aegis__subcmd__help__subcmd__rollout__subcmd__ls"
+                ;;
+            aegis__subcmd__help__subcmd__rollout,pause)
+                cmd="aegis__subcmd__help__subcmd__rollout__subcmd__pause"
+                ;;
+            aegis__subcmd__help__subcmd__rollout,resume)
+                cmd="aegis__subcmd__help__subcmd__rollout__subcmd__resume"
+                ;;
+            aegis__subcmd__help__subcmd__rollout,status)
+                cmd="aegis__subcmd__help__subcmd__rollout__subcmd__status"
+                ;;
+            aegis__subcmd__rollout,abort)
+                cmd="aegis__subcmd__rollout__subcmd__abort"
+                ;;
+            aegis__subcmd__rollout,help)
+                cmd="aegis__subcmd__rollout__subcmd__help"
+                ;;
+            aegis__subcmd__rollout,ls)
+                cmd="aegis__subcmd__rollout__subcmd__ls"
+                ;;
+            aegis__subcmd__rollout,pause)
+                cmd="aegis__subcmd__rollout__subcmd__pause"
+                ;;
+            aegis__subcmd__rollout,resume)
+                cmd="aegis__subcmd__rollout__subcmd__resume"
+                ;;
+            aegis__subcmd__rollout,status)
+                cmd="aegis__subcmd__rollout__subcmd__status"
+                ;;
+            aegis__subcmd__rollout__subcmd__help,abort)
+                cmd="aegis__subcmd__rollout__subcmd__help__subcmd__abort"
+                ;;
+            aegis__subcmd__rollout__subcmd__help,help)
+                cmd="aegis__subcmd__rollout__subcmd__help__subcmd__help"
+                ;;
+            aegis__subcmd__rollout__subcmd__help,ls)
+                cmd="aegis__subcmd__rollout__subcmd__help__subcmd__ls"
+                ;;
+            aegis__subcmd__rollout__subcmd__help,pause)
+                cmd="aegis__subcmd__rollout__subcmd__help__subcmd__pause"
+                ;;
+            aegis__subcmd__rollout__subcmd__help,resume)
+                cmd="aegis__subcmd__rollout__subcmd__help__subcmd__resume"
+                ;;
+            aegis__subcmd__rollout__subcmd__help,status)
+                cmd="aegis__subcmd__rollout__subcmd__help__subcmd__status"
                 ;;
             *)
                 ;;
@@ -503,7 +728,7 @@ _aegis() {
 
     case "${cmd}" in
         aegis)
-            opts="-h -V --context --help --version apply diff validate get describe delete export explain schema history rollback edge controller completions help"
+            opts="-h -V --context --help --version apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1445,12 +1670,62 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge)
-            opts="-h -V --context --help --version enroll run status logout ls tag group fleet keys drain shutdown help"
+            opts="-h -V --context --help --version enroll run status logout ls tag group fleet call tools keys token drain shutdown help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__call)
+            opts="-o -h -V --tool --arg --args-json --target --deadline --security-context --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --arg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --args-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --security-context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1519,7 +1794,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__fleet)
-            opts="-h -V --context --help --version preview help"
+            opts="-h -V --context --help --version preview run cancel runs show keys help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1536,9 +1811,49 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        aegis__subcmd__edge__subcmd__fleet__subcmd__help)
-            opts="preview help"
+        aegis__subcmd__edge__subcmd__fleet__subcmd__cancel)
+            opts="-o -h -V --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help)
+            opts="preview run cancel runs show keys help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__cancel)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1564,6 +1879,34 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__keys)
+            opts="rotate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__keys__subcmd__rotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 6 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__preview)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
@@ -1571,6 +1914,170 @@ _aegis() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__runs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__keys)
+            opts="-h -V --context --help --version rotate help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help)
+            opts="rotate help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 6 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__help__subcmd__rotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 6 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__rotate)
+            opts="-q -o -h -V --target --keep-old --mode --max-concurrency --on-error --require-min --deadline --security-context --idempotency-key --detach --quiet --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-old)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-error)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --require-min)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --security-context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idempotency-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1586,6 +2093,136 @@ _aegis() {
             fi
             case "${prev}" in
                 --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__run)
+            opts="-q -o -h -V --target --tool --arg --args-json --mode --max-concurrency --on-error --require-min --deadline --security-context --idempotency-key --detach --quiet --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --arg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --args-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrency)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-error)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --require-min)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --security-context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idempotency-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__runs)
+            opts="-o -h -V --limit --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__fleet__subcmd__show)
+            opts="-o -h -V --follow --output-of --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output-of)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1827,8 +2464,22 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__help)
-            opts="enroll run status logout ls tag group fleet keys drain shutdown help"
+            opts="enroll run status logout ls tag group fleet call tools keys token drain shutdown help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__call)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1869,7 +2520,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__help__subcmd__fleet)
-            opts="preview"
+            opts="preview run cancel runs show keys"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1882,7 +2533,91 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__cancel)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__keys)
+            opts="rotate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__keys__subcmd__rotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 6 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__preview)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__runs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__fleet__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1981,7 +2716,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__help__subcmd__keys)
-            opts="revoke-remote"
+            opts="rotate revoke-remote"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1995,6 +2730,20 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__help__subcmd__keys__subcmd__revoke__subcmd__remote)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__keys__subcmd__rotate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2120,8 +2869,78 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__token)
+            opts="refresh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__token__subcmd__refresh)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__tools)
+            opts="ls show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__tools__subcmd__ls)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__help__subcmd__tools__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__edge__subcmd__keys)
-            opts="-h -V --context --help --version revoke-remote help"
+            opts="-h -V --context --help --version rotate revoke-remote help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2139,7 +2958,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__edge__subcmd__keys__subcmd__help)
-            opts="revoke-remote help"
+            opts="rotate revoke-remote help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2180,6 +2999,20 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__edge__subcmd__keys__subcmd__help__subcmd__rotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__edge__subcmd__keys__subcmd__revoke__subcmd__remote)
             opts="-y -o -h -V --yes --dry-run --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -2187,6 +3020,40 @@ _aegis() {
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__keys__subcmd__rotate)
+            opts="-o -h -V --keep-old --force --config --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --keep-old)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
                     return 0
@@ -2478,6 +3345,230 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__edge__subcmd__token)
+            opts="-h -V --context --help --version refresh help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__token__subcmd__help)
+            opts="refresh help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__token__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__token__subcmd__help__subcmd__refresh)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__token__subcmd__refresh)
+            opts="-o -h -V --config --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools)
+            opts="-h -V --context --help --version ls show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools__subcmd__help)
+            opts="ls show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools__subcmd__help__subcmd__ls)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools__subcmd__ls)
+            opts="-o -h -V --node --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__edge__subcmd__tools__subcmd__show)
+            opts="-o -h -V --node --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__explain)
             opts="-h -V --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2549,7 +3640,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help)
-            opts="apply diff validate get describe delete export explain schema history rollback edge controller completions help"
+            opts="apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2829,8 +3920,22 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help__subcmd__edge)
-            opts="enroll run status logout ls tag group fleet keys drain shutdown"
+            opts="enroll run status logout ls tag group fleet call tools keys token drain shutdown"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__call)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2871,7 +3976,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help__subcmd__edge__subcmd__fleet)
-            opts="preview"
+            opts="preview run cancel runs show keys"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2884,7 +3989,91 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__cancel)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__keys)
+            opts="rotate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__keys__subcmd__rotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 6 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__preview)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__runs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__fleet__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2969,7 +4158,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help__subcmd__edge__subcmd__keys)
-            opts="revoke-remote"
+            opts="rotate revoke-remote"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2983,6 +4172,20 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help__subcmd__edge__subcmd__keys__subcmd__revoke__subcmd__remote)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__keys__subcmd__rotate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3108,6 +4311,76 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__token)
+            opts="refresh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__token__subcmd__refresh)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__tools)
+            opts="ls show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__tools__subcmd__ls)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__edge__subcmd__tools__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -3192,6 +4465,90 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__help__subcmd__rollout)
+            opts="ls status pause resume abort"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__rollout__subcmd__abort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__rollout__subcmd__ls)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__rollout__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__rollout__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__rollout__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__help__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -3265,6 +4622,252 @@ _aegis() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout)
+            opts="-h -V --context --help --version ls status pause resume abort help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__abort)
+            opts="-o -h -V --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help)
+            opts="ls status pause resume abort help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help__subcmd__abort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help__subcmd__ls)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__ls)
+            opts="-o -h -V --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__pause)
+            opts="-o -h -V --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__resume)
+            opts="-o -h -V --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__rollout__subcmd__status)
+            opts="-w -o -h -V --watch --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --output)
                     COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
                     return 0

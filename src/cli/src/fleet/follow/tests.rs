@@ -81,8 +81,9 @@ async fn a_lost_connection_is_made_anew_and_nothing_is_counted_twice() {
 async fn a_controller_that_stays_away_is_given_up_after_half_a_minute() {
     let begun = Instant::now();
     let first = said(vec![Ok(vec![Sample::new(["web-1"]).started()])]);
-    let failure =
-        follow(&Controller::default(), first, &Interrupt::default(), Ending::Cancels).await.unwrap_err();
+    let (controller, interrupt) = (Controller::default(), Interrupt::default());
+    let followed = follow(&controller, first, &interrupt, Ending::Cancels);
+    let failure = tokio::time::timeout(4 * REATTACH_WITHIN, followed).await.unwrap().unwrap_err();
     assert_eq!(failure.exit, ExitCode::Generic);
     let waited = begun.elapsed();
     assert!(waited >= REATTACH_WITHIN && waited < REATTACH_WITHIN + 2 * REATTACH_EVERY, "{waited:?}");
