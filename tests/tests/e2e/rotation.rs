@@ -19,13 +19,14 @@ fn status(world: &World, name: &str) -> Value {
     world.program().run(&on_host(world, name, "status -o json")).ok().json()
 }
 
-/// The host is connected with the key that is on its disk, and nothing is left to do.
+/// The host is, or soon will be, connected with the key that is on its disk, and nothing is left to do.
 #[track_caller]
 fn is_whole(world: &World, name: &str, what: &str) {
-    let key = status(world, name)["key_fingerprint"].clone();
-    let is_back = |node: &Value| node["connected"] == true && node["key_fingerprint"] == key;
-    world.wait_for_node(name, &format!("{what}: connected with {key}"), is_back);
-    assert!(!world.config(name).with_file_name("node.key.next").exists(), "{what}");
+    world.wait_for_node(name, &format!("{what}: connected with its key"), |node| {
+        let key = &status(world, name)["key_fingerprint"];
+        let is_done = !world.config(name).with_file_name("node.key.next").exists();
+        is_done && node["connected"] == true && node["key_fingerprint"] == *key
+    });
 }
 
 /// The seeds that are kept.
@@ -240,6 +241,6 @@ fn a_host_that_logs_out_keeps_no_key_of_a_rotation() {
     let armed = world.program().env("AEGIS_FAULT", format!("{}:1", STEPS[0]));
     armed.run(&on_host(&world, "web-2", "keys rotate --force")).exit(128 + 9);
     world.enroll("web-2");
-    let _daemon = world.connect("web-2");
     assert!(status(&world, "web-2")["pending_key"].is_null());
+    let _daemon = world.connect("web-2");
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use aegis_core::ExitCode;
-use aegis_wire::{ApiError, PublicKey, Reason, dial::TcpDialer};
+use aegis_wire::{ApiError, PublicKey, Reason, dial::TcpDialer, token::NodeClaims};
 
 use super::*;
 use crate::{
@@ -371,6 +371,18 @@ async fn a_refusal_of_what_was_begun_before_leaves_every_file() {
     lab.is_whole("taken after all");
 }
 
+/// The answer with other claims in its token, signed all the same.
+fn altered(
+    mut rotated: aegis_wire::enrollment::Rotated,
+    alter: impl Fn(&mut NodeClaims),
+) -> aegis_wire::enrollment::Rotated {
+    let signing = aegis_wire::ServerSigningKey::new(SigningKey::from_seed(&[1; 32]));
+    let mut claims = NodeClaims::verify(&rotated.node_token, &[signing.public()], NOW).unwrap();
+    alter(&mut claims);
+    rotated.node_token = claims.mint(&signing).unwrap();
+    rotated
+}
+
 #[tokio::test]
 async fn an_answer_that_is_not_ours_is_not_believed() {
     let foreign = aegis_wire::ServerSigningKey::new(SigningKey::from_seed(&[9; 32]));
@@ -392,6 +404,8 @@ async fn an_answer_that_is_not_ours_is_not_believed() {
             rotated.server_key = foreign_key.clone();
             Ok(rotated)
         }),
+        Box::new(move |rotated| Ok(altered(rotated, |claims| claims.sub = "n-0000000000".parse().unwrap()))),
+        Box::new(move |rotated| Ok(altered(rotated, |claims| claims.tid = "another".parse().unwrap()))),
     ];
     for answer in answers {
         let lab = Lab::new().await;
