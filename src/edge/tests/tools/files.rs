@@ -184,6 +184,33 @@ async fn a_symlink_that_is_swapped_all_the_time_leads_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_directory_that_becomes_a_symlink_under_a_walk_leads_nowhere_else() {
+    let host = Fixture::open();
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("f"), "outside").unwrap();
+    write(&host, "dir/flips/f", b"inside");
+    let (here, there) = (host.work.path().join("dir/flips"), host.work.path().join("other"));
+    symlink(outside.path(), &there).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let swapper = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            let exchange = rustix::fs::RenameFlags::EXCHANGE;
+            rustix::fs::renameat_with(rustix::fs::CWD, &here, rustix::fs::CWD, &there, exchange).unwrap();
+        }
+    });
+    let mut inside = 0;
+    for _ in 0..1_000 {
+        let result = host.run("fs.grep", json!({"path": host.path("dir"), "pattern": "side"})).await;
+        assert!(!text(&result).contains("outside"));
+        inside += usize::from(text(&result).contains("inside"));
+    }
+    stop.store(true, Ordering::Relaxed);
+    swapper.join().unwrap();
+    assert!(inside > 0, "the race was never run");
+}
+
+#[tokio::test]
 async fn a_pushed_root_that_is_a_symlink_does_not_lead_out_of_the_owners() {
     let host = Fixture::new("mountPoints: [WORK]", r#""paths": ["WORK/app"]"#);
     let outside = tempfile::tempdir().unwrap();
