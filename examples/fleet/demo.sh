@@ -73,7 +73,7 @@ run aegis rollout status version-2
 say "a new generation with version 13: web-2 fails, and version 1 is back on every host it reached"
 sed -i 's/version: "2"/version: "13"/' rollout.yaml
 expect 6 aegis apply -f . --yes --wait
-run aegis rollout status version-2
+expect 6 aegis rollout status version-2
 
 say "new keys for all hosts, one after the other; they stay connected"
 expect 0 aegis edge fleet keys rotate --target all --mode rolling=1
