@@ -67,6 +67,10 @@ impl Driver {
 
     /// The next step, whatever it is.
     async fn step(&mut self) -> Result<Next, ApiError> {
+        // Hosts that are away from now on are away because of that: whoever begins anew goes on with them.
+        if self.controller.runs.is_stopping() {
+            return Ok(Next::Wait(None));
+        }
         let store = self.controller.store.clone();
         let Some(declared) = rows::declared(&*store, &self.place).map_err(failed)? else {
             return self.forget().await;
@@ -139,6 +143,7 @@ impl Driver {
                 aegis_core::fleet::Mode::Rolling(size) => size.of(count),
                 _ => count,
             };
+            record.header.skipped = found.skipped.len() as u64;
             record.hosts = found.nodes.into_iter().map(|node| (node.node_id, Host::new(node.name))).collect();
         });
         let skipped = found.skipped.len();
@@ -151,7 +156,7 @@ impl Driver {
     async fn deploy(&mut self, declared: &Declared, header: &Header) -> Result<Next, ApiError> {
         let pending = self.read(Record::pending);
         if pending.is_empty() {
-            return self.finish_turns().await;
+            return self.finish_turns(declared.spec.catch_up).await;
         }
         let (there, away) = self.split(&pending);
         if !away.is_empty() {
@@ -190,7 +195,7 @@ impl Driver {
             if header.phase.is_over() {
                 return Ok(Next::Wait(None));
             }
-            return self.finish_turns().await;
+            return self.finish_turns(declared.spec.catch_up).await;
         }
         let nodes: Vec<NodeId> = joined.iter().map(|node| node.node_id.clone()).collect();
         self.with(|record| {

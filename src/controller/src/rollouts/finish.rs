@@ -135,10 +135,16 @@ impl Driver {
     }
 
     /// Every host has had its turn.
-    pub(super) async fn finish_turns(&mut self) -> Result<Next, ApiError> {
+    pub(super) async fn finish_turns(&mut self, catches_up: bool) -> Result<Next, ApiError> {
         let (failed, message) = self.read(|record| {
             let counts = record.counts();
-            (counts.total() > counts.of(TargetOutcome::Ok), record.summary())
+            let message = match record.header.skipped {
+                0 => record.summary(),
+                // Those that are caught up with are among the others sooner or later.
+                _ if catches_up => record.summary(),
+                skipped => format!("{}; not there at the begin: {skipped}", record.summary()),
+            };
+            (counts.total() > counts.of(TargetOutcome::Ok), message)
         });
         self.with(|record| record.header.is_done = true);
         let phase = if failed { RolloutPhase::Failed } else { RolloutPhase::Complete };

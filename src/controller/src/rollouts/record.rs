@@ -35,6 +35,8 @@ pub(crate) struct Header {
     pub checked: u32,
     /// How many hosts a wave has; 0: that isn't known yet.
     pub batch: u32,
+    /// How many hosts were meant at the begin and couldn't be asked.
+    pub skipped: u64,
     /// Why what was done is to be taken back.
     pub rolling_back: Option<String>,
     /// Whether the hosts that were meant at the begin have had their turn: from here on others are caught up with.
@@ -135,6 +137,7 @@ impl Record {
             waves: 0,
             checked: 0,
             batch: 0,
+            skipped: 0,
             rolling_back: None,
             is_done: false,
             current: None,

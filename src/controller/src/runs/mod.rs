@@ -211,6 +211,11 @@ impl Runs {
         Ok(runs)
     }
 
+    /// Whether the controller stops: what ends now ends by that.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     /// Ends all runs as they are, and lets none begin. When this returns that is on the disk.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);

@@ -168,3 +168,12 @@ async fn a_run_of_it_that_is_cancelled_ends_it() {
     assert_eq!(status.message, format!("its run {run} was cancelled by tester"));
     assert_eq!(stage.calls(), ["web-1 deploy"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn hosts_that_are_meant_and_not_there_are_told_of() {
+    let mut stage = Stage::of(2).await;
+    stage.leave("web-2").await;
+    stage.apply(&deploy()).await;
+    let status = stage.until(RolloutPhase::Complete).await;
+    assert_eq!((states(&status), status.message.as_str()), (vec!["ok"], "1 ok; not there at the begin: 1"));
+}

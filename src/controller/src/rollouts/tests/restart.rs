@@ -28,6 +28,12 @@ async fn a_controller_that_is_stopped_is_no_different() {
     stage.apply(&deploy()).await;
     stage.until_calls(2).await;
     stage.controller.runs.stop().await;
+    // It looks again while the streams end, one after the other.
+    for name in ["web-1", "web-2", "web-3"] {
+        stage.leave(name).await;
+    }
+    stage.declare("default", &json!({"spec": deploy(), "meta": {"labels": {"a": "b"}}})).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     stage.crash().await;
     stage.come_back().await;
     let status = stage.until(RolloutPhase::Failed).await;
