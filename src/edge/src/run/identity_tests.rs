@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use aegis_core::{NodeId, fleet::TargetOutcome};
 use aegis_wire::{
     SigningKey,
-    edge::{Command, Event},
+    edge::{Command, Event, Order},
 };
 use tokio::time::Instant;
 
@@ -151,4 +151,21 @@ async fn another_nodes_identity_is_not_taken_over() {
     for _ in 0..3 {
         assert!(matches!(lab.event(&mut stream).await, Event::Heartbeat { .. }));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_was_asked_for_is_answered_on_the_old_stream_and_taken_over_at_once() {
+    let mut lab = Lab::start();
+    let mut stream = lab.live().await;
+    let order = Order { tool: "edge.keys.rotate".into(), ..lab.order(1) };
+    lab.invoke(&mut stream, &order).await;
+    lab.until(|| lab.calls.has_started(&command(1))).await;
+    let token = rotate(&lab);
+    let before = Instant::now();
+    lab.calls.end(&command(1));
+    assert_eq!(lab.result(&mut stream).await.outcome, TargetOutcome::Ok);
+    assert_eq!(lab.try_event(&mut stream).await, None);
+    lab.node = new_key();
+    hello(&mut lab, &token).await;
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
 }
