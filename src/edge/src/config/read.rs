@@ -279,7 +279,7 @@ mod tests {
             ("tools: [{name: fs.x, class: read-only, argv: [x]}]", "3:5", "tools[0].name: "),
             ("tools: [{name: a.x, class: read-only, argv: [x, '{y}']}]", "3:5", "tools[0].argv[1]: "),
             ("tools: [{name: a.x, class: read-only, argv: [x], env: {LD_PRELOAD: y}}]", "3:5", "LD_PRELOAD"),
-            ("tools: [{name: a.x, class: harmless, argv: [x]}]", "3:31", "unknown value 'harmless'"),
+            ("tools: [{name: a.x, class: harmless, argv: [x]}]", "3:32", "unknown value 'harmless'"),
             (
                 "tools: [{name: a.x, class: read-only, argv: [x]}, {name: a.x, class: read-only, argv: [y]}]",
                 "3:5",

@@ -233,7 +233,6 @@ async fn tree(host: &Fixture, text: &str) -> (Running, Vec<String>) {
     let mut call = script(text);
     call.arguments["cwd"] = host.path("").into();
     let running = host.start(call).0;
-    let names = ["child", "session", "orphan", "leader"];
     let read = |name: &str| {
         std::fs::read_to_string(host.work.path().join(name)).unwrap_or_default().trim().to_owned()
     };
