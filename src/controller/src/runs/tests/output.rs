@@ -86,7 +86,7 @@ async fn who_watches_slowly_holds_the_host_back_and_who_takes_lets_it_go_on() {
     let mut fleet = Fleet::of(1).await;
     let mut run = fleet.start(command()).await;
     let id = fleet.daemons[0].invoked().await.order.command;
-    fleet.daemons[0].print(&id, 128 * KIB).await;
+    fleet.daemons[0].print(&id, 160 * KIB).await;
     settle().await;
     fleet.daemons[0].got_nothing().await;
     // Handed out is not taken: only who asks for the next piece has taken this one.
@@ -98,7 +98,7 @@ async fn who_watches_slowly_holds_the_host_back_and_who_takes_lets_it_go_on() {
     fleet.daemons[0].got_nothing().await;
     let next = tokio::time::timeout(Duration::from_millis(1), run.events.next()).await;
     assert!(next.is_err(), "there is no more");
-    let credit = Command::OutputCredit { command: id.clone(), bytes: 128 * 1024 };
+    let credit = Command::OutputCredit { command: id.clone(), bytes: 160 * 1024 };
     assert_eq!(fleet.daemons[0].command().await.unwrap(), credit);
     // So there may be 256 KiB again, and no more.
     fleet.daemons[0].print(&id, 256 * KIB).await;
