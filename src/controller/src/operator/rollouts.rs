@@ -47,7 +47,7 @@ pub(super) async fn steer(
             Some(entry) => read(&key, &entry.value).map_err(failed)?,
             None => Steering::default(),
         };
-        let is_aborted = have.aborted_by(&declared.digest).is_some();
+        let is_aborted = have.aborted_by(status.generation).is_some();
         may(&place, &status, is_aborted, declared.spec.catch_up, action).inspect_err(|error| {
             let object = place.object().to_string();
             let (tenant, action) = (place.tenant.as_str(), format!("rollout.{action}"));
@@ -64,7 +64,7 @@ pub(super) async fn steer(
             RolloutAction::Pause if have.paused_by.is_none() => wish.paused_by = Some(caller.subject.clone()),
             RolloutAction::Resume => wish.paused_by = None,
             RolloutAction::Abort if !is_aborted => {
-                wish.aborted = Some((declared.digest.clone(), caller.subject.clone()));
+                wish.aborted = Some((status.generation, caller.subject.clone()));
             }
             RolloutAction::Pause | RolloutAction::Abort => {}
         }

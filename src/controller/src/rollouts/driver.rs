@@ -87,7 +87,7 @@ impl Driver {
             return Ok(Next::Wait(None));
         }
         let steering = rows::steering(&*store, &self.place).map_err(failed)?;
-        if let Some(by) = steering.aborted_by(&declared.digest) {
+        if let Some(by) = steering.aborted_by(header.generation) {
             self.finish(RolloutPhase::Aborted, format!("aborted by {by}")).await?;
             return Ok(Next::Again);
         }
@@ -292,6 +292,11 @@ impl Driver {
     /// Reads what is known.
     pub fn read<T: Default>(&self, look: impl FnOnce(&Record) -> T) -> T {
         lock(&self.record).as_ref().map(look).unwrap_or_default()
+    }
+
+    /// Which of its specs this is about.
+    pub fn generation(&self) -> u64 {
+        self.read(|record| record.header.generation)
     }
 
     /// Writes down where it is, and with `hosts` each host. When this returns it is on the disk.

@@ -26,7 +26,7 @@ impl Driver {
         let now = rows::declared(store, &self.place).map_err(failed)?;
         let steering = rows::steering(store, &self.place).map_err(failed)?;
         let is_meant = now.is_some_and(|now| now.digest == declared.digest)
-            && steering.aborted_by(&declared.digest).is_none();
+            && steering.aborted_by(self.generation()).is_none();
         match (fold.current.work, state) {
             (Work::Deploy | Work::CatchUp, Some(RunState::Interrupted)) => {
                 self.with(Record::give_turns_back);

@@ -164,7 +164,7 @@ impl Driver {
         let now = rows::declared(store, &self.place).map_err(failed)?;
         let steering = rows::steering(store, &self.place).map_err(failed)?;
         let goes_on = now.is_some_and(|now| now.digest == declared.digest)
-            && steering.aborted_by(&declared.digest).is_none();
+            && steering.aborted_by(self.generation()).is_none();
         Ok(goes_on.then_some(steering))
     }
 
@@ -182,7 +182,7 @@ impl Driver {
         let now = rows::declared(store, &self.place).map_err(failed)?;
         let steering = rows::steering(store, &self.place).map_err(failed)?;
         let paused = steering.paused_by.is_some();
-        match (now, steering.aborted_by(&declared.digest)) {
+        match (now, steering.aborted_by(self.generation())) {
             (None, _) => {
                 told.to_end = true;
                 handle.cancel(&self.place.subject()).await;

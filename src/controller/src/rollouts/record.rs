@@ -222,7 +222,7 @@ impl Record {
         let header = &self.header;
         let (mut phase, mut message) = (header.phase, header.message.clone());
         if !self.is_over(catches_up) {
-            if let Some(by) = steering.aborted_by(&header.digest) {
+            if let Some(by) = steering.aborted_by(header.generation) {
                 message = format!("being aborted by {by}");
             } else if let Some(by) = &steering.paused_by {
                 phase = RolloutPhase::Paused;

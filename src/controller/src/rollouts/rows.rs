@@ -39,14 +39,14 @@ pub(crate) struct Declared {
 pub(crate) struct Steering {
     /// Who paused it. That holds for later specs, too.
     pub paused_by: Option<String>,
-    /// Which spec was aborted, and by whom.
-    pub aborted: Option<(String, String)>,
+    /// Which generation was aborted, and by whom.
+    pub aborted: Option<(u64, String)>,
 }
 
 impl Steering {
-    /// Who aborted the spec with this digest.
-    pub fn aborted_by(&self, digest: &str) -> Option<&str> {
-        self.aborted.as_ref().filter(|(aborted, _)| aborted == digest).map(|(_, by)| by.as_str())
+    /// Who aborted this generation.
+    pub fn aborted_by(&self, generation: u64) -> Option<&str> {
+        self.aborted.as_ref().filter(|(aborted, _)| *aborted == generation).map(|(_, by)| by.as_str())
     }
 }
 

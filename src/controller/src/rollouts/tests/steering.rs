@@ -81,6 +81,9 @@ async fn an_abort_cancels_what_runs_and_only_another_spec_begins_again() {
     stage.acts("web-1", "deploy", Act::Ok);
     stage.apply(&deploy()).await;
     stage.until(RolloutPhase::Complete).await;
+    // The spec that was aborted, declared once more, is another generation.
+    stage.apply(&with("rollback", call("undo"))).await;
+    stage.until(RolloutPhase::Complete).await;
     let log = audit_lines(&stage.controller).join("\n");
     assert_eq!(log.matches("rollout.abort Ok Rollout/app").count(), 1, "{log}");
     assert!(log.contains("rollout.resume Refused Rollout/app"), "{log}");
