@@ -68,6 +68,9 @@ async fn a_host_that_says_nothing_times_out_and_its_late_result_does_not_count()
     // The host is told, in case that it is still at it.
     let command = invoked.order.command;
     assert_eq!(fleet.daemons[0].command().await.unwrap(), Command::Cancel { command: command.clone() });
+    fleet.daemons[0].got_nothing().await;
+    let aloft = fleet.controller.runs.aloft().load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(aloft, 0, "the stream has forgotten it, too");
     fleet.daemons[0].answer(&command, TargetOutcome::Ok).await;
     settle().await;
     assert!(fleet.audit().contains(&format!("result Refused {command}")));

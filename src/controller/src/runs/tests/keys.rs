@@ -97,6 +97,18 @@ async fn a_key_is_a_tenants_own_and_lasts_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_key_of_a_run_that_is_forgotten_is_free() {
+    let mut fleet = Fleet::of(1).await;
+    let mut run = fleet.start(keyed("k")).await;
+    fleet.daemons[0].obey(TargetOutcome::Ok).await;
+    run.end().await;
+    let mut batch = aegis_store::Batch::new();
+    batch.delete(format!("run/default/{}", run.id()));
+    fleet.controller.store.commit(batch).await.unwrap();
+    assert_ne!(fleet.start(keyed("k")).await.id(), run.id());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_request_takes_no_key() {
     let mut fleet = Fleet::of(0).await;
     assert_eq!(fleet.refused(keyed("k")).await.code, Code::NotFound);

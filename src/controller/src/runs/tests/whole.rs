@@ -68,6 +68,9 @@ async fn hosts_take_their_turns_and_a_failure_halts_what_has_not_begun() {
     fleet.daemons[1].got_nothing().await;
     fleet.daemons[0].obey(TargetOutcome::Ok).await;
     settle().await;
+    let list = fleet.operator.service.list_runs(fleet.operator.call("ListRuns"), ListRuns::default());
+    let listed = list.await.unwrap().remove(0);
+    assert_eq!((listed.state, listed.outcomes.total()), (RunState::Running, 1), "as it is now");
     fleet.daemons[2].got_nothing().await;
     fleet.daemons[1].obey(TargetOutcome::Error).await;
     let (end, results) = run.end().await;
