@@ -371,15 +371,16 @@ async fn a_refusal_of_what_was_begun_before_leaves_every_file() {
     lab.is_whole("taken after all");
 }
 
-/// The answer with other claims in its token, signed all the same.
+/// The answer with other claims in its token, or with another signature.
 fn altered(
     mut rotated: aegis_wire::enrollment::Rotated,
+    signing: &aegis_wire::ServerSigningKey,
     alter: impl Fn(&mut NodeClaims),
 ) -> aegis_wire::enrollment::Rotated {
-    let signing = aegis_wire::ServerSigningKey::new(SigningKey::from_seed(&[1; 32]));
-    let mut claims = NodeClaims::verify(&rotated.node_token, &[signing.public()], NOW).unwrap();
+    let mut claims =
+        NodeClaims::verify(&rotated.node_token, std::slice::from_ref(&rotated.server_key), NOW).unwrap();
     alter(&mut claims);
-    rotated.node_token = claims.mint(&signing).unwrap();
+    rotated.node_token = claims.mint(signing).unwrap();
     rotated
 }
 
@@ -388,24 +389,25 @@ async fn an_answer_that_is_not_ours_is_not_believed() {
     let foreign = aegis_wire::ServerSigningKey::new(SigningKey::from_seed(&[9; 32]));
     let tenant = "default".parse().unwrap();
     let own = aegis_wire::ServerSigningKey::new(SigningKey::from_seed(&[1; 32]));
+    let again = own.clone();
     let for_old_key = node_token(&own, &node_key().public(), &tenant);
-    let by_foreign_key = node_token(&foreign, &node_key().public(), &tenant);
     let foreign_key = foreign.public();
     let answers: Vec<Box<dyn Fn(aegis_wire::enrollment::Rotated) -> Answer + Send + Sync>> = vec![
         Box::new(move |mut rotated| {
             rotated.node_token.clone_from(&for_old_key);
             Ok(rotated)
         }),
-        Box::new(move |mut rotated| {
-            rotated.node_token.clone_from(&by_foreign_key);
-            Ok(rotated)
-        }),
+        Box::new(move |rotated| Ok(altered(rotated, &foreign, |_| {}))),
         Box::new(move |mut rotated| {
             rotated.server_key = foreign_key.clone();
             Ok(rotated)
         }),
-        Box::new(move |rotated| Ok(altered(rotated, |claims| claims.sub = "n-0000000000".parse().unwrap()))),
-        Box::new(move |rotated| Ok(altered(rotated, |claims| claims.tid = "another".parse().unwrap()))),
+        Box::new(move |rotated| {
+            Ok(altered(rotated, &own, |claims| claims.sub = "n-00000000000000000000".parse().unwrap()))
+        }),
+        Box::new(move |rotated| {
+            Ok(altered(rotated, &again, |claims| claims.tid = "another".parse().unwrap()))
+        }),
     ];
     for answer in answers {
         let lab = Lab::new().await;
