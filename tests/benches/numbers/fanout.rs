@@ -116,15 +116,15 @@ fn size(report: &mut Report) -> usize {
 
 pub async fn run(report: &mut Report) {
     let most = size(report);
-    let folder = tempfile::tempdir().unwrap();
-    let controller = Controller::start(folder.path()).await;
-    let nodes = nodes::enroll(&controller, most).await;
-    controller.stop().await;
     for size in [most / 10, most] {
+        let folder = tempfile::tempdir().unwrap();
+        let controller = Controller::start(folder.path()).await;
+        let nodes = nodes::enroll(&controller, size).await;
+        controller.stop().await;
         let mut quiet = machine::quiet().await;
         let peer = bare(folder.path(), size).await;
         quiet &= machine::quiet().await;
-        let own = edges(folder.path(), &nodes[..size]).await;
+        let own = edges(folder.path(), &nodes).await;
         let what = format!("one tool on {size} edges over TLS, to the last result");
         let row =
             Row::new("fanout", what, own.wall_ms, "ms").beside("bare tonic, a message and an answer", peer);

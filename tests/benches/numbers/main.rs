@@ -31,8 +31,8 @@ mod machine;
 mod nodes;
 mod output;
 mod plan;
-mod salt;
 mod report;
+mod salt;
 mod start;
 
 use report::Report;

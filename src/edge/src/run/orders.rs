@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use aegis_core::fleet::{CommandId, LONGEST_DEADLINE};
+use aegis_core::{
+    fleet::{CommandId, LONGEST_DEADLINE},
+    session::CLOCK_TOLERANCE_MS,
+};
 use aegis_kinds::policy::{Grant, grants};
 use aegis_wire::edge::{Order, Refusal, SignedOrder};
 
@@ -13,6 +16,10 @@ use crate::config::EdgeConfig;
 
 /// How long an order is good at most: the longest deadline, and an hour for clocks that differ.
 const LONGEST_ORDER: Duration = LONGEST_DEADLINE.saturating_add(Duration::from_hours(1));
+
+/// How much later, by the own clock, an order may be begun: as much as the clocks may differ by for an envelope. Without
+/// it a deadline of less than that would make a clock that is a little ahead refuse everything.
+const TOLERANCE_MS: i64 = CLOCK_TOLERANCE_MS.cast_signed();
 
 /// What an order is checked against.
 pub(super) struct Against<'a> {
@@ -61,7 +68,7 @@ impl Against<'_> {
             Err(Rejected::Refused { command: order.command.clone(), refusal, message })
         };
 
-        if now_ms > order.expires_at_ms {
+        if now_ms > order.expires_at_ms.saturating_add(TOLERANCE_MS) {
             let late = now_ms.saturating_sub(order.expires_at_ms);
             return refuse(
                 Refusal::Expired,

@@ -37,10 +37,10 @@ impl Seen {
         Ok(())
     }
 
-    /// Forgets what has expired, and would have even if the clock were set back as far as an envelope may be off. When
-    /// that doesn't help, the half that expires first; their orders are refused from then on.
+    /// Forgets what has expired: an order is good for as long after its end as clocks may differ, and the own one may be
+    /// set back by as much. When that doesn't help, the half that expires first; their orders are refused from then on.
     fn forget(&mut self, now_ms: i64) {
-        let tolerance = i64::try_from(CLOCK_TOLERANCE_MS).unwrap_or(i64::MAX);
+        let tolerance = 2 * CLOCK_TOLERANCE_MS.cast_signed();
         self.until_ms.retain(|_, until| until.saturating_add(tolerance) >= now_ms);
         if self.until_ms.len() >= MOST {
             let mut ends: Vec<i64> = self.until_ms.values().copied().collect();

@@ -25,12 +25,17 @@ use crate::{
 /// The name of the context that hosts have before anything is pushed.
 pub const DEFAULT_CONTEXT: &str = "default";
 
-/// Where the default context lets look: the system's own files. Nothing of anybody's home: that is no matter of looking.
-const DEFAULT_PATHS: [&str; 3] = ["/etc", "/usr", "/var/log"];
+/// Where the default context lets look. Nothing of anybody's home, and not `/etc`: for a daemon that runs as root that
+/// would be password hashes and private keys.
+const DEFAULT_PATHS: [&str; 2] = ["/usr", "/var/log"];
+/// Tools that only look, but at secrets as well: a container's environment, a cluster's secrets.
+const NOT_BY_DEFAULT: [&str; 2] = ["docker.inspect", "kubectl."];
 
-/// The context that a host has before anything is pushed: every built-in tool that only looks.
+/// The context that a host has before anything is pushed: the built-in tools that only look, but at no secrets.
 pub fn default_context() -> SecurityContextSpec {
-    let looks = BUILTINS.iter().filter(|tool| tool.class == ToolClass::ReadOnly);
+    let harmless = |tool: &str| !NOT_BY_DEFAULT.iter().any(|not| tool.starts_with(not));
+    let looks =
+        BUILTINS.iter().filter(|tool| tool.class == ToolClass::ReadOnly && harmless(tool.name));
     SecurityContextSpec {
         capabilities: vec![Capability {
             tools: looks.map(|tool| tool.name.to_owned()).collect(),
