@@ -80,9 +80,9 @@ mod tests {
             assert_eq!(seen.note(&command(number), 1000, 0), Ok(()));
         }
         // The order itself is refused by now; if the clock is set back it is still known.
-        seen.forget(1000 + 30_000);
+        seen.forget(1000 + 60_000);
         assert_eq!(seen.note(&command(7), 1000, 500), Err(Repeated));
-        seen.forget(1000 + 30_001);
+        seen.forget(1000 + 60_001);
         assert!(seen.until_ms.is_empty());
     }
 
