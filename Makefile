@@ -20,6 +20,7 @@ build: setup
 
 demo: build
 	examples/quickstart/demo.sh target/release/aegis
+	examples/fleet/demo.sh target/release/aegis
 
 test: setup
 	cargo build -p aegis-cli

@@ -142,14 +142,16 @@ fn every_deed_is_in_the_audit_log() {
     world.audit_is_intact();
 }
 
-#[test]
-fn the_demo_does_what_it_shows_and_leaves_nothing_behind() {
+/// Runs a demo, and looks that nothing of it is left.
+fn show(demo: &str, says: &[&str]) {
     let world = World::without_controller();
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart/demo.sh");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(demo);
     let mut command = std::process::Command::new(script);
     command.arg(aegis_tests::binary()).env("TMPDIR", world.path());
-    let shown = aegis_tests::Process::start(command).wait().ok();
-    shown.says("three hosts enrol").says("2 deleted").says("nothing is left running");
+    let mut shown = aegis_tests::Process::start(command).wait().ok();
+    for text in says {
+        shown = shown.says(text);
+    }
     assert_eq!(std::fs::read_dir(world.path()).unwrap().count(), 0, "its directory is gone");
     let place = world.path().to_string_lossy().into_owned();
     let left: Vec<String> = std::fs::read_dir("/proc")
@@ -158,4 +160,15 @@ fn the_demo_does_what_it_shows_and_leaves_nothing_behind() {
         .filter(|line| line.contains("aegis-demo") && line.contains(&place))
         .collect();
     assert_eq!(left, Vec::<String>::new(), "processes are left");
+}
+
+#[test]
+fn the_demo_does_what_it_shows_and_leaves_nothing_behind() {
+    show("quickstart/demo.sh", &["three hosts enrol", "2 deleted", "nothing is left running"]);
+}
+
+#[test]
+fn the_demo_of_a_fleet_does_what_it_shows_and_leaves_nothing_behind() {
+    let says = ["halted: fail-fast", "(exit code 6)", "3 cancelled", "rolled_back", "nothing is left running"];
+    show("fleet/demo.sh", &says);
 }
