@@ -17,7 +17,7 @@ use crate::{failed, lock, operator::members, state::Controller};
 /// How long hosts have time to come back after the controller's restart, before the rollout goes on without them.
 const COMING_BACK: Duration = Duration::from_mins(2);
 /// After a failure that isn't the rollout's.
-const RETRY: Duration = Duration::from_secs(5);
+pub(super) const RETRY: Duration = Duration::from_secs(5);
 
 /// One rollout and its task.
 pub(super) struct Driver {
@@ -246,8 +246,6 @@ impl Driver {
 
     /// A run was under way when the controller ended: what became of it is in its rows.
     async fn settle(&mut self, declared: &Declared, current: Current) -> Result<Next, ApiError> {
-        let stored = rows::record(&*self.controller.store, &self.place).map_err(failed)?;
-        *lock(&self.record) = stored;
         match self.read_again(&current).await? {
             Some(fold) => self.ended(declared, fold, None).await,
             None => Ok(Next::Wait(Some(RETRY))),

@@ -10,7 +10,7 @@ use aegis_wire::{
 };
 
 use super::{
-    driver::{Driver, Next},
+    driver::{Driver, Next, RETRY},
     fold::Fold,
     record::{Current, Work},
     rows::{self, Declared},
@@ -56,11 +56,11 @@ impl Driver {
         };
         let mut fold = Fold::new(current);
         let complaint = self.follow(declared, &handle, &mut fold).await?;
-        match &fold.finished {
-            // The controller is about to end. What is known by then is read again when it begins anew.
-            Some(run) if run.state == RunState::Interrupted => Ok(Next::Wait(None)),
-            _ => self.ended(declared, fold, complaint).await,
+        if fold.finished.is_none() {
+            // Its end couldn't be written. Until somebody does, nobody knows who had the call.
+            return Ok(Next::Wait(Some(RETRY)));
         }
+        self.ended(declared, fold, complaint).await
     }
 
     /// Until the run's end. Gives why its last wave isn't well, if it isn't.

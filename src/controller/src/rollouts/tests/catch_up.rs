@@ -25,6 +25,7 @@ async fn hosts_that_join_together_are_one_run() {
     stage.until(RolloutPhase::Complete).await;
     for number in 2..=4 {
         stage.join(number).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
     let status = stage.until_so("done", |status| status.targets == 4 && status.phase.is_over()).await;
     assert_eq!((status.runs.len(), stage.calls().len()), (2, 4));

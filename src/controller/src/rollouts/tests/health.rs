@@ -83,3 +83,18 @@ async fn a_host_that_is_gone_isnt_asked_to_take_back() {
     assert_eq!(states(&status), ["disconnected", "not_started"]);
     assert_eq!(stage.calls(), ["web-1 deploy"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_left_since_is_asked_once_and_not_waited_for() {
+    let mut stage = Stage::of(3).await;
+    stage.acts("web-2", "deploy", Act::Hang);
+    let mut spec = with("rollback", call("undo"));
+    spec["strategy"] = json!({"deadline": "10s"});
+    stage.apply(&spec).await;
+    stage.until_calls(2).await;
+    stage.leave("web-1").await;
+    let status = stage.until(RolloutPhase::RolledBack).await;
+    assert_eq!(states(&status), ["ok", "rolled_back", "not_started"]);
+    assert!(status.message.ends_with("; taken back on 1 of 2 hosts"), "{}", status.message);
+    assert_eq!(stage.calls()[2..], ["web-2 undo"]);
+}

@@ -119,7 +119,9 @@ async fn what_can_never_be_run_halts_it_with_the_reason() {
 async fn another_spec_halts_what_runs_and_then_begins() {
     let stage = Stage::of(2).await;
     stage.acts("web-1", "deploy", Act::Hang);
-    stage.apply(&with("rollback", call("undo"))).await;
+    let mut spec = with("rollback", call("undo"));
+    spec["strategy"] = json!({"onError": "continue"});
+    stage.apply(&spec).await;
     stage.until_calls(1).await;
     let mut other = deploy();
     other["args"]["command"] = json!("other");

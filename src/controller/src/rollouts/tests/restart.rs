@@ -22,6 +22,18 @@ async fn hosts_that_had_their_turn_dont_get_it_again_and_the_rest_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_share_stays_one_of_the_hosts_of_the_begin() {
+    let mut stage = Stage::of(4).await;
+    stage.acts("web-2", "deploy", Act::Hang);
+    stage.apply(&with("strategy", json!({"batch": "50%"}))).await;
+    stage.until_calls(2).await;
+    stage.crash().await;
+    stage.come_back().await;
+    let status = stage.until(RolloutPhase::Failed).await;
+    assert_eq!((status.wave, status.waves, stage.calls().len()), (2, 2, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_controller_that_is_stopped_is_no_different() {
     let mut stage = Stage::of(3).await;
     stage.acts("web-2", "deploy", Act::Hang);
