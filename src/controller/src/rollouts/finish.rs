@@ -47,7 +47,6 @@ impl Driver {
                     .finish(RolloutPhase::Aborted, format!("its run {} was {how}", fold.current.run))
                     .await;
             }
-            (Work::Rollback, Some(state)) if state != RunState::Interrupted => self.leave_out_rest(),
             _ => {}
         }
         self.save(true).await?;
@@ -111,17 +110,6 @@ impl Driver {
         });
         self.audit_and_save("rollout.rollback", &reason).await?;
         Ok(Next::Again)
-    }
-
-    /// Those that couldn't be asked aren't asked again and again.
-    fn leave_out_rest(&self) {
-        self.with(|record| {
-            for node in record.to_take_back() {
-                if let Some(host) = record.hosts.get_mut(&node) {
-                    host.taken_back = Some(TargetOutcome::NotStarted);
-                }
-            }
-        });
     }
 
     pub(super) async fn finish_rollback(&mut self, reason: &str) -> Result<Next, ApiError> {

@@ -106,6 +106,8 @@ async fn an_abort_ends_a_health_check_and_a_rollback() {
         spec["rollback"] = call("undo");
         stage.apply(&spec).await;
         stage.until_so("there", |_| stage.calls().contains(&format!("web-1 {hangs}"))).await;
+        // Nothing else but the abort makes it look in the next second.
+        tokio::time::sleep(Duration::from_secs(5)).await;
         stage.steer(RolloutAction::Abort).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let status = stage.status().await;
