@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bootstrap;
+mod contexts;
 mod contracts;
 mod crash;
 mod daemon;
@@ -13,10 +14,13 @@ mod fleet;
 mod hundred;
 mod offline;
 mod operations;
+mod output;
 mod ownership;
 mod prune;
+mod rollouts;
 mod rotation;
 mod routing;
+mod runs_of_tenants;
 mod security;
 mod shapes;
 mod tenants;
