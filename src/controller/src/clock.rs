@@ -54,6 +54,11 @@ pub(crate) fn time(ms: i64) -> Timestamp {
     Timestamp::from_second(ms.div_euclid(1000)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// A stored time that may be missing, 0, to the millisecond.
+pub(crate) fn exact_time(ms: i64) -> Option<Timestamp> {
+    (ms != 0).then(|| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
 /// A stored time that may be missing: 0.
 pub(crate) fn optional_time(ms: i64) -> Option<Timestamp> {
     (ms != 0).then(|| time(ms))

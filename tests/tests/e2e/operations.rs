@@ -169,6 +169,7 @@ fn the_demo_does_what_it_shows_and_leaves_nothing_behind() {
 
 #[test]
 fn the_demo_of_a_fleet_does_what_it_shows_and_leaves_nothing_behind() {
-    let says = ["halted: fail-fast", "(exit code 6)", "3 cancelled", "rolled_back", "nothing is left running"];
+    let says =
+        ["halted: fail-fast", "(exit code 6)", "3 cancelled", "rolled_back", "nothing is left running"];
     show("fleet/demo.sh", &says);
 }

@@ -11,7 +11,7 @@ use aegis_wire::operator::{RolloutHost, RolloutPhase, RolloutStatus};
 use serde::{Deserialize, Serialize};
 
 use super::rows::Steering;
-use crate::clock::{optional_time, time};
+use crate::clock::exact_time;
 
 /// How many runs are remembered; catching up goes on for ever.
 const RUNS: usize = 200;
@@ -244,8 +244,8 @@ impl Record {
             waves: header.waves,
             targets: self.hosts.len() as u64,
             outcomes: self.counts(),
-            started_at: optional_time(header.started_at_ms),
-            finished_at: (header.finished_at_ms != 0).then(|| time(header.finished_at_ms)),
+            started_at: exact_time(header.started_at_ms),
+            finished_at: exact_time(header.finished_at_ms),
             runs: header.runs.clone(),
             hosts: self.hosts.iter().map(host).collect(),
         }

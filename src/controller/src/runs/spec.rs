@@ -11,7 +11,7 @@ use aegis_wire::{
     ApiError, Code,
     edge::Order,
     keys::random,
-    operator::{Run, RunTarget, Skipped},
+    operator::{Run, RunTarget, SkipReason, Skipped},
     token::Role,
 };
 use bytes::Bytes;
@@ -84,7 +84,10 @@ impl RunSpec {
         self.check_bounds()?;
         let targets: Arc<[RunTarget]> = self.targets.into();
         if targets.is_empty() {
-            let message = format!("EdgeUnavailable: no host of '{}' is connected", self.target);
+            let draining =
+                self.skipped.iter().filter(|skipped| skipped.reason == SkipReason::Draining).count();
+            let what = if draining == 0 { "is connected" } else { "is connected and takes new work" };
+            let message = format!("EdgeUnavailable: no host of '{}' {what}", self.target);
             return Err(ApiError::not_found(message).hint("aegis edge ls"));
         }
         let tooling = tooling::check(&*controller.store, &self.tool, &self.arguments, &targets)?;

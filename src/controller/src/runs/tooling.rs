@@ -37,7 +37,7 @@ pub(crate) fn check(
     targets: &[RunTarget],
 ) -> Result<Tooling, ApiError> {
     let Some(builtin) = find(tool) else { return owners(store, tool, arguments, targets) };
-    check_arguments(&builtin.parameters(), arguments).map_err(|error| wrong(tool, &error.message))?;
+    builtin.check(arguments).map_err(|error| wrong(tool, &error.message))?;
     check_count(tool, builtin.fleet_capable, targets)?;
     let timeout = builtin.timeout.unwrap_or(DEFAULT_DEADLINE);
     Ok(Tooling { class: builtin.class, timeout, unfit: Vec::new() })

@@ -13,7 +13,9 @@ pub(super) fn facts(context: &Context) -> Result<Report, String> {
     let system = uname();
     let release = os_release(&read("/etc/os-release"));
     let memory = memory(&read("/proc/meminfo"));
-    let uptime: f64 = first(&read("/proc/uptime")).parse().unwrap_or(0.0);
+    // "16598.42": whole seconds are enough.
+    let uptime = read("/proc/uptime");
+    let uptime: u64 = uptime.split(['.', ' ']).next().and_then(|text| text.parse().ok()).unwrap_or(0);
     let load: Vec<f64> =
         read("/proc/loadavg").split_ascii_whitespace().take(3).filter_map(|n| n.parse().ok()).collect();
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -27,7 +29,7 @@ pub(super) fn facts(context: &Context) -> Result<Report, String> {
         "arch": std::env::consts::ARCH,
         "cpus": cpus,
         "memory": memory,
-        "uptimeSeconds": uptime.trunc(),
+        "uptimeSeconds": uptime,
         "load": load,
         "disks": disks(&read("/proc/self/mounts")),
         "addresses": addresses(&read("/proc/net/fib_trie"), &read("/proc/net/if_inet6")),

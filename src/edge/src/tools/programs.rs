@@ -50,7 +50,8 @@ pub(super) fn run(
         return Err(Refused::new(
             "command",
             format!(
-                "the command '{program}' isn't granted to {}; take one that is, or grant it in the security context",
+                "the command '{program}' isn't granted to {}; take one that is, or grant it in the security context, and \
+                 in this host's localPolicy where it has one",
                 call.tool
             ),
         ));

@@ -16,7 +16,7 @@ const SHELL: &str = "sh";
 /// What a call of `tool` may do under the pushed context called `context`, narrowed by the host's own policy and mount
 /// points where it has them. The grants are alternatives, at least one.
 ///
-/// Tools of the daemon itself (`edge.…`) are granted by no context and need none: the controller asks for an admin. The
+/// Tools of the daemon itself (`edge.…`) are granted by no context and need none: the controller asks for an operator. The
 /// host's own policy can deny them all the same.
 pub fn grants(
     tool: &str,

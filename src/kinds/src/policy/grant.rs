@@ -27,7 +27,7 @@ pub struct Grant {
 
 impl Grant {
     /// Whether this program may be run. One that is granted by its name may be called by this name alone, and is found
-    /// on the daemon's own PATH; one granted by its path by this path alone.
+    /// on the fixed PATH that tools have; one granted by its path by this path alone.
     pub fn allows_command(&self, program: &str) -> bool {
         let named = |granted: &String| granted == ANY || granted == program;
         is_command(program) && program != ANY && self.commands.iter().any(named)

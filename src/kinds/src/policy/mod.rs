@@ -34,8 +34,7 @@ const NOT_BY_DEFAULT: [&str; 2] = ["docker.inspect", "kubectl."];
 /// The context that a host has before anything is pushed: the built-in tools that only look, but at no secrets.
 pub fn default_context() -> SecurityContextSpec {
     let harmless = |tool: &str| !NOT_BY_DEFAULT.iter().any(|not| tool.starts_with(not));
-    let looks =
-        BUILTINS.iter().filter(|tool| tool.class == ToolClass::ReadOnly && harmless(tool.name));
+    let looks = BUILTINS.iter().filter(|tool| tool.class == ToolClass::ReadOnly && harmless(tool.name));
     SecurityContextSpec {
         capabilities: vec![Capability {
             tools: looks.map(|tool| tool.name.to_owned()).collect(),

@@ -45,7 +45,9 @@ fn the_default_context_looks_and_touches_nothing() {
     }
     let read = pushed("fs.read", &spec).unwrap();
     assert_eq!(read[0].root_of("/var/log/app/x"), Some(("/var/log", "app/x")));
-    for closed in ["/etc/shadow", "/root/.ssh/id_ed25519", "/home/a/.ssh/id_ed25519", "/var/lib/aegis/node.key", "/"] {
+    for closed in
+        ["/etc/shadow", "/root/.ssh/id_ed25519", "/home/a/.ssh/id_ed25519", "/var/lib/aegis/node.key", "/"]
+    {
         assert_eq!(read[0].root_of(closed), None, "{closed}");
     }
 }

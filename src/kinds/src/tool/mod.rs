@@ -17,7 +17,7 @@ pub use pairs::from_pairs;
 
 /// The local tool that `shell` needs, and `cmd.run` where it is given `cmd`.
 pub const SHELL: &str = "shell";
-/// The family of tools that concern the daemon itself. No context grants them; the controller asks for an admin.
+/// The family of tools that concern the daemon itself. No context grants them; the controller asks for an operator.
 pub const DAEMON_FAMILY: &str = "edge";
 
 /// The family of a tool: what stands before its first dot.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
     "dependentRequired" = {"args": ["command"]}
 ))]
 pub struct Run {
-    /// The program: a name, looked for on the daemon's own PATH, or an absolute path.
+    /// The program: a name, looked for in the system's usual directories, or an absolute path.
     #[schemars(regex(pattern = r"^(/[^\x00]*|[^/\x00]+)$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
