@@ -180,7 +180,8 @@ fn a_context_bounds_what_is_printed_and_what_is_missing_is_said() {
     let bounded = aegis_tests::fleet::open_context(&world) + "      maxOutput: 1KiB\n";
     world.allow(&bounded);
     let script = "--target all --tool cmd.run --arg 'cmd=head -c 100000 /dev/zero | tr \"\\0\" x'";
-    world.fleet_run(script).ok().says("bytes of its output are missing here");
+    let shown = world.fleet_run(script).ok().says("web-1: 98976 bytes of its output are missing here");
+    assert_eq!(shown.stdout.matches('x').count(), 1024, "each byte once");
     let json = world.fleet_run(&format!("{script} -o json")).ok();
     let all = events(&json.stdout);
     let outputs = all.iter().filter(|event| event["event"] == "output");

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use aegis_core::fleet::{RunState, TargetOutcome};
-use aegis_wire::operator::{Run, RunChange, RunEvent, TargetResult};
+use aegis_wire::{
+    edge::OUTPUT_TAIL,
+    operator::{Run, RunChange, RunEvent, TargetResult},
+};
 use bytes::Bytes;
 
 use super::{
@@ -136,8 +139,17 @@ impl Live {
         for (stderr, tail, total) in outputs {
             let heard = self.heard.entry((result.target, stderr)).or_default();
             let unheard = total.saturating_sub(heard.bytes);
-            // What came last is the end of all, so the result's end goes on where it stopped, if nothing is between.
-            let rest = usize::try_from(unheard).map_or(tail.len(), |unheard| unheard.min(tail.len()));
+            // A context may bound the output: then the result has the end of what is within the bound, not of all. With
+            // everything heard from the start that can be told: a short end that isn't all was bounded.
+            let length = tail.len() as u64;
+            let sent = match length < total && self.connection == 0 {
+                true if tail.len() < OUTPUT_TAIL => length,
+                true => heard.bytes,
+                false => total,
+            };
+            // What came last is the end, so the result's end goes on where it stopped, if nothing is between.
+            let rest = sent.saturating_sub(heard.bytes).min(length);
+            let rest = usize::try_from(rest).unwrap_or(tail.len());
             if unheard > 0 && !heard.gap {
                 self.write(board, result.target, stderr, Some(&tail[tail.len() - rest..]), pieces);
                 missing += unheard - rest as u64;

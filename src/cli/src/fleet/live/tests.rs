@@ -157,3 +157,19 @@ fn skipped_hosts_are_named_or_counted() {
     assert!(stderr.contains("db-9 is skipped") && !stderr.contains("db-10"), "{stderr}");
     assert!(stderr.contains("… and 2 more hosts are skipped\n"), "{stderr}");
 }
+
+#[test]
+fn what_a_context_cut_off_is_missing_and_nothing_is_shown_twice() {
+    let mut sample = Sample::new(["web-1"]);
+    let mut result = sample.result(0, TargetOutcome::Ok, "0123456789");
+    result.stdout_bytes = 17;
+    let events = [
+        sample.started(),
+        Sample::output(0, false, b"01234"),
+        Sample::output(0, false, b"56789"),
+        sample.kept(RunChange::Result(result)),
+    ];
+    let (stdout, stderr) = shown(&mut Live::new(PIPE), &events);
+    assert_eq!(stdout, "web-1 | 0123456789\n");
+    assert!(stderr.ends_with("web-1: 7 bytes of its output are missing here\n"), "{stderr}");
+}
