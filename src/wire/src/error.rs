@@ -183,7 +183,10 @@ impl ApiError {
         while let Some(deeper) = innermost.source() {
             innermost = deeper;
         }
-        Self::unavailable(format!("the connection broke: {innermost}"))
+        let why = innermost.to_string();
+        // What rustls says, at length and with an address, of a peer that was killed.
+        let why = if why.contains("close_notify") { "the other side went away" } else { &why };
+        Self::unavailable(format!("the connection broke: {why}"))
     }
 }
 

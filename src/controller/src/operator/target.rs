@@ -165,14 +165,20 @@ impl<'a> Resolver<'a> {
         Ok(chosen.into_iter().filter_map(move |id| nodes.remove(&id)))
     }
 
+    /// Chooses by what hosts are. A revoked one is none any more, unless it is named.
+    fn choose(&mut self, is_meant: impl Fn(&Known) -> bool) {
+        let meant =
+            self.nodes.iter().filter(|(_, node)| node.standing != Standing::Revoked && is_meant(node));
+        self.chosen.extend(meant.map(|(id, _)| id.clone()));
+    }
+
     fn add(&mut self, target: &Target) -> Reply<()> {
         let mut waiting = vec![target.clone()];
         while let Some(target) = waiting.pop() {
             match target {
-                Target::All => self.chosen.extend(self.nodes.keys().cloned()),
+                Target::All => self.choose(|_| true),
                 Target::Selector(selector) => {
-                    let matching = self.nodes.iter().filter(|(_, node)| selector.matches(*node));
-                    self.chosen.extend(matching.map(|(id, _)| id.clone()));
+                    self.choose(|node| selector.matches(node));
                 }
                 Target::Node(reference) => {
                     let node = nodes::find(&*self.controller.store, self.tenant, &reference)?;

@@ -11,7 +11,7 @@ use aegis_wire::{
     ApiError, Code,
     edge::Order,
     keys::random,
-    operator::{Run, RunTarget, SkipReason, Skipped},
+    operator::{Run, RunTarget, Skipped},
     token::Role,
 };
 use bytes::Bytes;
@@ -75,6 +75,18 @@ pub(crate) fn new_id(controller: &Controller) -> Result<RunId, ApiError> {
     Ok(RunId::at(controller.clock.now_ms(), random::<4>().map_err(failed)?))
 }
 
+/// Why nobody is left: `: web-1 is draining, web-2 is disconnected and 3 more`.
+fn why(skipped: &[Skipped]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<_> =
+        skipped.iter().take(NAMED).map(|host| format!("{} is {}", host.name, host.reason)).collect();
+    match skipped.len() {
+        0 => String::new(),
+        count if count > NAMED => format!(": {} and {} more", named.join(", "), count - NAMED),
+        _ => format!(": {}", named.join(", ")),
+    }
+}
+
 impl RunSpec {
     pub(super) fn plan(self, controller: &Controller) -> Result<Planned, ApiError> {
         // Tools of the daemon itself are nothing that a context grants.
@@ -84,10 +96,8 @@ impl RunSpec {
         self.check_bounds()?;
         let targets: Arc<[RunTarget]> = self.targets.into();
         if targets.is_empty() {
-            let draining =
-                self.skipped.iter().filter(|skipped| skipped.reason == SkipReason::Draining).count();
-            let what = if draining == 0 { "is connected" } else { "is connected and takes new work" };
-            let message = format!("EdgeUnavailable: no host of '{}' {what}", self.target);
+            let message =
+                format!("EdgeUnavailable: no host of '{}' can be sent to{}", self.target, why(&self.skipped));
             return Err(ApiError::not_found(message).hint("aegis edge ls"));
         }
         let tooling = tooling::check(&*controller.store, &self.tool, &self.arguments, &targets)?;

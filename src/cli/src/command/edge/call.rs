@@ -27,9 +27,10 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   aegis edge call --tool host.facts --output json
-  aegis edge call --target @web-1 --tool fs.read --arg path=/etc/hosts > hosts
-  aegis edge call --target @web-1 --tool cmd.run --arg command=journalctl --arg args=-n --arg args=20 --deadline 5s
-Exit codes: 0 ok, 1 failed, 5 no such host, 7 cancelled, 8 deadline exceeded.")]
+  aegis edge call --target @web-1 --tool fs.read --arg path=/var/log/dpkg.log > dpkg.log
+  aegis edge call --target @web-1 --tool cmd.run --arg command=uptime --deadline 5s --security-context ops
+Hosts by themselves only look, beneath /usr and /var/log; more is granted by a SecurityContext, see `aegis explain SecurityContext`.
+Exit codes: 0 ok, 1 failed, 2 invalid, 3 not allowed to ask, 5 no such host, 7 cancelled, 8 deadline exceeded.")]
 pub struct Args {
     #[command(flatten)]
     tool: ToolArgs,
@@ -74,38 +75,12 @@ impl Args {
         let (board, run) = follower.follow(&client, events).await?;
         let results: Vec<TargetResult> = board.results.iter().flatten().cloned().collect();
         match results.as_slice() {
-            [result] if for_people => output::print(&without_stdout(result))?,
+            // What it printed was shown as it came.
+            [_] if for_people => {}
             _ if for_people => output::print(&summary(&board, &run))?,
             [result] => self.output.show(result, |_| String::new())?,
             results => self.output.show(results, |_| String::new())?,
         }
         Ok(run.state.exit_code())
-    }
-}
-
-/// A tool with an answer for programs only: that is its output.
-fn without_stdout(result: &TargetResult) -> String {
-    match &result.data {
-        Some(data) if result.stdout_bytes == 0 && result.stderr_bytes == 0 => {
-            output::json(data).unwrap_or_default()
-        }
-        _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use aegis_core::fleet::TargetOutcome;
-
-    use super::*;
-    use crate::fleet::Sample;
-
-    #[test]
-    fn an_answer_for_programs_is_shown_where_there_is_no_other() {
-        let mut result = Sample::new(["web-1"]).result(0, TargetOutcome::Ok, "");
-        result.data = Some(serde_json::json!({ "os": "linux" }));
-        assert_eq!(without_stdout(&result), "{\n  \"os\": \"linux\"\n}\n");
-        result.stdout_bytes = 1;
-        assert_eq!(without_stdout(&result), "");
     }
 }

@@ -95,7 +95,7 @@ async fn a_tool_that_only_looks_goes_on_after_a_failure() {
 #[tokio::test(start_paused = true)]
 async fn hosts_that_cant_take_it_are_skipped_and_named() {
     let mut fleet = Fleet::of(4).await;
-    // One is gone, one drains by itself, one was revoked.
+    // One is gone, one drains by itself, one was revoked, which is none of all hosts any more.
     drop(fleet.daemons.remove(0));
     fleet.daemons[0].send(&Event::Heartbeat { draining: true, in_flight: 0 });
     fleet.daemons[0].command().await.unwrap();
@@ -106,7 +106,12 @@ async fn hosts_that_cant_take_it_are_skipped_and_named() {
     assert_eq!(targets.len(), 1);
     assert_eq!(targets[0].node_id, fleet.hosts[3].id);
     let reasons: Vec<_> = skipped.iter().map(|skipped| skipped.reason).collect();
-    assert_eq!(reasons, [SkipReason::Disconnected, SkipReason::Draining, SkipReason::Revoked]);
+    assert_eq!(reasons, [SkipReason::Disconnected, SkipReason::Draining]);
+    for (host, reason) in [(0, "disconnected"), (1, "draining"), (2, "revoked")] {
+        let target = Some(format!("@{}", fleet.hosts[host].id));
+        let error = fleet.refused(StartRun { target, ..facts() }).await;
+        assert!(error.message.ends_with(&format!("is {reason}")), "{error}");
+    }
     fleet.daemons[2].obey(TargetOutcome::Ok).await;
     assert_eq!(run.outcomes().await, (RunState::Ok, vec![TargetOutcome::Ok]));
     fleet.daemons[0].got_nothing().await;

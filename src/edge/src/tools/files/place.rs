@@ -146,7 +146,10 @@ fn fault(action: &str, path: &str, root: &str, error: Errno) -> String {
         Errno::XDEV => {
             format!("'{path}' leads out of {root}; name the path that it leads to, where that is granted")
         }
-        Errno::NOENT => format!("there is no '{path}'; see what is there with fs.list"),
+        Errno::NOENT => format!(
+            "there is no '{path}', or no directory above it; see what is there with fs.list, or make it with parents=true \
+             (fs.write: create_parents=true)"
+        ),
         Errno::NOTDIR => format!("a part of '{path}' is no directory; see what is there with fs.list"),
         Errno::ACCESS | Errno::PERM => {
             format!("the daemon's user may not {action} '{path}'; give it the permission on the host")

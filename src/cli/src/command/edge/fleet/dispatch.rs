@@ -7,7 +7,7 @@ use aegis_core::{
 };
 use aegis_wire::operator::{OperatorClient, Run, StartRun, TargetResult};
 use bytes::Bytes;
-use clap::{Args, value_parser};
+use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
 use serde::Serialize;
 
 use crate::{
@@ -43,7 +43,7 @@ pub struct DispatchArgs {
     #[arg(long, value_name = "NAME")]
     pub security_context: Option<ObjectName>,
     /// The same key again, within a day, is the same run and begins nothing
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub idempotency_key: Option<String>,
     /// Print the run's id and leave; the run goes on
     #[arg(long)]

@@ -21,6 +21,7 @@ use crate::{
   aegis edge fleet run --target 'tags=AllOf(prod,db)' --tool cmd.run --arg cmd='df -h | tail -n 1' --require-min 3 --deadline 10s
   aegis edge fleet run --target @web-1 --tool fs.read --arg path=/etc/os-release --output json
   aegis edge fleet run --target all --tool backup.start --detach --idempotency-key nightly-2026-04-28
+Hosts by themselves only look, beneath /usr and /var/log; more is granted by a SecurityContext, see `aegis explain SecurityContext`.
 Exit codes: 0 all ok, 1 some failed, 5 no host, 6 halted, 7 cancelled, 8 deadline exceeded, 9 fewer than --require-min.")]
 pub struct Args {
     /// The hosts: @NODE, group:NAME, all, or fragments that must all hold; `aegis edge fleet preview` shows them
