@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Builtin, find};
 
 /// The most memory that one compiled pattern may take, in bytes.
-const LARGEST_PATTERN: usize = 1 << 20;
+const LARGEST_PATTERN: usize = 64 * 1024;
 
 /// An argument isn't as the tool's schema says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

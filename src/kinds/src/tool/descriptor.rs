@@ -10,6 +10,9 @@ use super::{BUILTINS, ToolClass, check::compile, family};
 
 /// The largest schema of an owner's tool, in bytes of JSON.
 const LARGEST_SCHEMA: usize = 64 * 1024;
+/// The most patterns in it, and the most bytes of each: a controller compiles them for hosts that it hardly knows.
+const MOST_PATTERNS: usize = 32;
+const LONGEST_PATTERN: usize = 512;
 /// The one dialect that schemas are read in.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The longest name and summary, in characters.
@@ -103,6 +106,13 @@ fn check_parameters(name: &str, parameters: &Value) -> Result<Value, Refusal> {
         return Err(refuse("the schema is in another dialect".into())
             .help(format!("leave $schema out, or write {DIALECT}")));
     }
+    let mut patterns = Vec::new();
+    each_pattern(parameters, &mut |pattern| patterns.push(pattern.len()));
+    if patterns.len() > MOST_PATTERNS || patterns.iter().any(|length| *length > LONGEST_PATTERN) {
+        return Err(refuse("the schema's patterns are too many or too long".into()).help(format!(
+            "write at most {MOST_PATTERNS} patterns of at most {LONGEST_PATTERN} bytes each"
+        )));
+    }
     schema.entry("additionalProperties").or_insert(Value::Bool(false));
     schema.insert("title".to_owned(), name.into());
     let schema = Value::Object(schema);
@@ -122,6 +132,24 @@ fn reference(schema: &Value) -> Option<&'static str> {
             .or_else(|| map.values().find_map(reference)),
         Value::Array(list) => list.iter().find_map(reference),
         _ => None,
+    }
+}
+
+/// Calls `visit` for whatever may be compiled as a pattern.
+fn each_pattern(schema: &Value, visit: &mut dyn FnMut(&str)) {
+    match schema {
+        Value::Object(map) => {
+            for (keyword, value) in map {
+                match (keyword.as_str(), value) {
+                    ("pattern", Value::String(pattern)) => visit(pattern),
+                    ("patternProperties", Value::Object(rules)) => rules.keys().for_each(|name| visit(name)),
+                    _ => {}
+                }
+                each_pattern(value, visit);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|schema| each_pattern(schema, visit)),
+        _ => {}
     }
 }
 
@@ -206,6 +234,34 @@ mod tests {
             assert!(refusal.message.contains(message), "{refusal}");
             assert_eq!(refusal.field.as_deref(), Some("parameters"));
         }
+    }
+
+    #[test]
+    fn patterns_are_few_short_and_small() {
+        let with = |patterns: Vec<String>| {
+            let properties = patterns.into_iter().enumerate();
+            let properties: serde_json::Map<_, _> =
+                properties.map(|(at, pattern)| (format!("a{at}"), json!({"pattern": pattern}))).collect();
+            check_descriptor(&tool("a.b", json!({"type": "object", "properties": properties})))
+        };
+        with(vec!["^[a-z]+$".to_owned(); MOST_PATTERNS]).unwrap();
+        with(vec!["a".repeat(LONGEST_PATTERN)]).unwrap();
+        for usual in [r"^[\w.-]+$", r"^\d{4}-\d{2}-\d{2}$", "^[a-z0-9-]{1,63}$", r"^/[^\x00]*$"] {
+            with(vec![usual.to_owned()]).unwrap();
+        }
+        let names: serde_json::Map<_, _> =
+            (0..=MOST_PATTERNS).map(|number| (format!("^a{number}$"), json!(true))).collect();
+        let named = check_descriptor(&tool("a.b", json!({"type": "object", "patternProperties": names})));
+        for refused in [
+            with(vec!["^[a-z]+$".to_owned(); MOST_PATTERNS + 1]),
+            with(vec!["a".repeat(LONGEST_PATTERN + 1)]),
+            named,
+        ] {
+            let refusal = refused.unwrap_err();
+            assert!(refusal.message.contains("too many or too long") && refusal.help.is_some(), "{refusal}");
+        }
+        let large = with(vec!["[a-z]{2000}".to_owned()]).unwrap_err();
+        assert!(large.message.contains("is not valid"), "{large}");
     }
 
     #[test]
