@@ -20,6 +20,9 @@ use crate::{
     state::Controller,
 };
 
+/// How many runs are listed where nobody says how many.
+const LISTED: usize = 100;
+
 type Events = BoxStream<'static, Reply<Vec<RunEvent>>>;
 
 /// Begins a run and follows it. What is refused is refused before anything is sent, and the audit log has it.
@@ -114,7 +117,7 @@ fn route(meant: Meant) -> Reply<(String, Meant)> {
 }
 
 pub(super) fn list(controller: &Controller, caller: &Caller, which: ListRuns) -> Reply<Vec<Run>> {
-    let limit = which.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = which.limit.map_or(LISTED, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     Runs::list(controller, &caller.tenant, limit)
 }
 

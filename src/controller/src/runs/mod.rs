@@ -51,6 +51,9 @@ use journal::Journal;
 use live::{LiveRun, Room, Said};
 use spec::Planned;
 
+/// How many runs of a tenant are under way at most. Each holds its targets and its output in memory.
+const UNDER_WAY: usize = 64;
+
 /// The runs under way.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
@@ -98,6 +101,18 @@ impl Runs {
         &self.aloft
     }
 
+    fn enter(&self, run: &Arc<LiveRun>, is_bounded: bool) -> Result<(), ApiError> {
+        let mut live = lock(&self.live);
+        let theirs = live.values().filter(|other| other.wanted.tenant == run.wanted.tenant).count();
+        if is_bounded && theirs >= UNDER_WAY {
+            let message = format!("{theirs} runs are under way, and no more than {UNDER_WAY} may be");
+            return Err(ApiError::exhausted(message)
+                .hint("wait until one ends, or end one with 'aegis edge fleet cancel RUN'"));
+        }
+        live.insert(run.id.clone(), run.clone());
+        Ok(())
+    }
+
     /// The task of the run has ended.
     fn leave(&self, id: &RunId) {
         lock(&self.live).remove(id);
@@ -125,6 +140,8 @@ impl Runs {
         let Planned { header, wanted, targets, skipped, strategy, unfit } = spec.plan(controller)?;
         let place = Place { tenant: wanted.tenant.clone(), id: header.run_id.clone() };
         let count = u32::try_from(targets.len()).map_err(failed)?;
+        // A rollout's run is bounded by its rollout, which must be able to go on.
+        let is_bounded = header.rollout.is_none();
         let change = RunChange::Started { run: header.clone(), targets: targets.to_vec(), skipped };
 
         let mut batch = Batch::new();
@@ -143,7 +160,7 @@ impl Runs {
             controller.bus.clone(),
             controller.runs.room.clone(),
         );
-        lock(&controller.runs.live).insert(run.id.clone(), run.clone());
+        controller.runs.enter(&run, is_bounded)?;
         let driver = Driver {
             controller: controller.clone(),
             run: run.clone(),
@@ -195,7 +212,7 @@ impl Runs {
         Self::get(controller, place)
     }
 
-    /// The tenant's newest runs, newest first.
+    /// The tenant's newest runs, newest first, without arguments that are large.
     pub fn list(
         controller: &Controller,
         place: &aegis_core::TenantId,
@@ -205,7 +222,7 @@ impl Runs {
         let live = lock(&controller.runs.live);
         for run in &mut runs {
             if let Some(live) = live.get(&run.run_id) {
-                *run = live.journal.run();
+                *run = rows::listed(live.journal.run());
             }
         }
         Ok(runs)

@@ -138,7 +138,18 @@ pub(super) fn get_run(store: &dyn Store, place: &Place) -> Result<Option<Run>, S
     parse(&entry.key, &entry.value).map(Some)
 }
 
-/// The tenant's newest runs, newest first.
+/// A run with more bytes of arguments is listed without them: a list of many must fit into memory.
+const LISTED_ARGUMENTS: usize = 1024;
+
+/// The run as a list has it.
+pub(super) fn listed(mut run: Run) -> Run {
+    if run.arguments.len() > LISTED_ARGUMENTS {
+        run.arguments = Bytes::new();
+    }
+    run
+}
+
+/// The tenant's newest runs, newest first, without arguments that are large.
 pub(crate) fn list(store: &dyn Store, tenant: &TenantId, limit: usize) -> Result<Vec<Run>, StoreError> {
     let (mut runs, mut damaged) = (Vec::new(), None);
     if limit == 0 {
@@ -146,7 +157,7 @@ pub(crate) fn list(store: &dyn Store, tenant: &TenantId, limit: usize) -> Result
     }
     store.scan(&keyspace::runs(tenant), Order::Falling, &mut |key, value, _| {
         match parse(key, value) {
-            Ok(run) => runs.push(run),
+            Ok(run) => runs.push(listed(run)),
             Err(error) => damaged = Some(error),
         }
         damaged.is_none() && runs.len() < limit

@@ -186,7 +186,7 @@ impl TryFrom<proto::Run> for Run {
 /// Which runs to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListRuns {
-    /// At most so many, newest first; none: all.
+    /// At most so many, newest first; none: 100.
     pub limit: Option<u64>,
 }
 

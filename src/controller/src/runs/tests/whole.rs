@@ -61,6 +61,56 @@ async fn each_host_gets_one_signed_order_and_its_result_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tenant_has_sixty_four_runs_under_way_at_most() {
+    let mut fleet = Fleet::of(1).await;
+    let mut runs = Vec::new();
+    for _ in 0..64 {
+        runs.push(fleet.start(facts()).await);
+        fleet.daemons[0].invoked().await;
+    }
+    let error = fleet.refused(facts()).await;
+    assert_eq!((error.code, error.hint.is_some()), (aegis_wire::Code::Exhausted, true), "{error}");
+    fleet.cancel(&runs[0].id()).await.unwrap();
+    let command = format!("{}.0", runs[0].id());
+    fleet.daemons[0].command().await.unwrap();
+    fleet.daemons[0].answer(&CommandId::new(command).unwrap(), TargetOutcome::Cancelled).await;
+    runs[0].end().await;
+    settle().await;
+    fleet.start(facts()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_bounded_and_carries_no_large_arguments() {
+    let mut fleet = Fleet::of(1).await;
+    let (small, large) = ("x".repeat(900), "x".repeat(1100));
+    let with = |text: &str| StartRun {
+        arguments: serde_json::json!({"command": "echo", "args": [text]}).to_string().into(),
+        ..command()
+    };
+    let mut running = fleet.start(with(&large)).await;
+    let list = async |limit| {
+        let list = fleet.operator.service.list_runs(fleet.operator.call("ListRuns"), ListRuns { limit });
+        list.await.unwrap()
+    };
+    assert!(list(None).await[0].arguments.is_empty(), "of one under way, too");
+    assert!(!running.run().arguments.is_empty(), "whoever looks at one run has them");
+    fleet.daemons[0].obey(TargetOutcome::Ok).await;
+    running.end().await;
+    let id = running.id();
+    assert!(list(None).await[0].arguments.is_empty());
+    // Ids rise with time.
+    settle().await;
+    for _ in 0..100 {
+        let mut run = fleet.start(with(&small)).await;
+        fleet.daemons[0].obey(TargetOutcome::Ok).await;
+        run.end().await;
+    }
+    let newest = list(None).await;
+    assert_eq!((newest.len(), list(Some(101)).await.len()), (100, 101));
+    assert!(newest.iter().all(|run| run.run_id.as_str() != id && !run.arguments.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn hosts_take_their_turns_and_a_failure_halts_what_has_not_begun() {
     let mut fleet = Fleet::of(3).await;
     let wish = StartRun { mode: Mode::Sequential, on_error: None, ..command() };

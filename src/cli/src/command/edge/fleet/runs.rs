@@ -27,7 +27,8 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let which = ListRuns { limit: Some(self.limit).filter(|limit| *limit > 0) };
+        let limit = if self.limit == 0 { u64::MAX } else { self.limit };
+        let which = ListRuns { limit: Some(limit) };
         let runs = context.client().await?.list_runs(which).await?;
         self.output.show(runs.as_slice(), text)?;
         Ok(ExitCode::Success)
