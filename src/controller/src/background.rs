@@ -36,6 +36,7 @@ pub(crate) async fn sweep(controller: Arc<Controller>) {
             }
         }
         controller.forget_old_streams();
+        controller.audit_left_out();
     }
 }
 

@@ -119,6 +119,11 @@ impl Enrollments {
                 ApiError::unauthenticated("the token isn't accepted").hint("ask for a new enrolment token")
             );
         }
+        if controller.is_spent(&claims.jti).map_err(failed)? {
+            return Err(burnt());
+        }
+        let tools = nodes::check_tools(&request.capabilities, &controller.schemas).await;
+        tools.map_err(|reason| usable(Code::Invalid, &reason))?;
         let mut label = is_host_name(&claims.sub).then_some(claims.sub.as_str());
         loop {
             if controller.is_spent(&claims.jti).map_err(failed)? {

@@ -87,6 +87,41 @@ async fn a_failure_before_the_commit_leaves_the_token_usable_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn schemas_of_tools_are_looked_at_after_the_proof_and_the_token() {
+    let controller = controller().await;
+    let service = Enrollments(controller.clone());
+    let mut capabilities = capabilities("h");
+    let mut broken = crate::testing::owners_tool("app.start");
+    broken.parameters["properties"]["name"]["pattern"] = "(".into();
+    capabilities.tools = vec![broken];
+    // While this is held nothing is compiled: an answer came without.
+    let turn = controller.schemas.clone().acquire_owned().await.unwrap();
+    let challenge = async |signer: &SigningKey, token: &str| {
+        let attest = AttestRequest { public_key: key(1).public(), capabilities: capabilities.clone() };
+        let nonce = service.attest(peer(), attest).await.unwrap();
+        let credential = Credential::Enrollment(token.to_owned());
+        let signature = prove(signer, &credential, &nonce);
+        let capabilities = capabilities.clone();
+        let request =
+            ChallengeRequest { public_key: key(1).public(), nonce, signature, credential, capabilities };
+        let answer = service.challenge(peer(), request);
+        tokio::time::timeout(Duration::from_secs(1), answer).await.map(Result::unwrap_err)
+    };
+    let good = enrollment_token(&controller, "default", "web-1");
+    let spent = enrollment_token(&controller, "default", "web-2");
+    enroll(&controller, &key(2), &spent, "h").await.unwrap();
+    for (signer, token) in [(key(2), &good), (key(1), &"none".to_owned()), (key(1), &spent)] {
+        let error = challenge(&signer, token).await.unwrap();
+        assert_eq!(error.code, Code::Unauthenticated, "{error}");
+    }
+    challenge(&key(1), &good).await.unwrap_err();
+    drop(turn);
+    let error = challenge(&key(1), &good).await.unwrap();
+    assert!(error.message.contains("'app.start'") && error.message.ends_with("still usable"), "{error}");
+    enroll(&controller, &key(1), &good, "h").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_this_controllers_unexpired_enrolment_tokens_count() {
     let controller = controller().await;
     let stranger = with_parts(|parts| {

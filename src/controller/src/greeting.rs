@@ -98,7 +98,8 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
     let (id, tenant) = (node.id.as_str(), node.tenant.as_str());
     let mut batch = Batch { lazy: true, quiet: true, ..Batch::default() };
     presence.put(&mut batch, &node.id);
-    controller.audit(&mut batch, controller.event(id, tenant, "connect", id, &format!("from {}", peer.ip())));
+    let event = controller.event(id, tenant, "connect", id, &format!("from {}", peer.ip()));
+    controller.audit_coming(&mut batch, &node.id, event);
     controller.store.commit(batch).detach();
     tracing::info!(node = id, %peer, "connected");
     controller.rollouts.joined();

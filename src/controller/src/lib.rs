@@ -7,6 +7,7 @@ mod audit;
 mod background;
 mod backup;
 pub mod clock;
+mod comings;
 pub mod config;
 mod context;
 mod contexts;

@@ -1,13 +1,17 @@
 //! Who is enrolled. A node's record is written when it enrols, when its capabilities or its key change, and when it is
 //! revoked; never for a heartbeat.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aegis_core::{NodeId, ObjectKey, Revision, TenantId};
 use aegis_kinds::{EdgeNodeSpec, tool::check_descriptor};
 use aegis_store::{Batch, CommitError, Order, Store, StoreError};
 use aegis_wire::{ApiError, PublicKey, edge::Capabilities};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::keyspace;
 
@@ -69,6 +73,8 @@ const MAX_TOOLS: usize = 64;
 const MAX_TOOLS_SIZE: usize = 256 * 1024;
 
 /// What a host says of itself is stored and shown on terminals: it must be bounded, and hold no control characters.
+///
+/// Cheap; [`check_tools`] is not, and comes once it is known who says it.
 pub(crate) fn check_capabilities(have: &Capabilities) -> Result<(), String> {
     let (tools, size) = (json(&have.tools).len(), json(have).len());
     if size.saturating_sub(tools) > MAX_CAPABILITIES {
@@ -82,7 +88,6 @@ pub(crate) fn check_capabilities(have: &Capabilities) -> Result<(), String> {
     }
     let mut names = BTreeSet::new();
     for tool in &have.tools {
-        check_descriptor(tool).map_err(|refusal| format!("the tool '{}': {refusal}", tool.name))?;
         if !names.insert(&tool.name) {
             return Err(format!("the tool '{}' is declared twice", tool.name));
         }
@@ -96,6 +101,26 @@ pub(crate) fn check_capabilities(have: &Capabilities) -> Result<(), String> {
         return Err("the capabilities hold control characters".to_owned());
     }
     Ok(())
+}
+
+/// Whether the tools that a host's owner declared are valid. Their schemas are compiled, which may take long: beside all
+/// that the controller does, those of one host at a time.
+pub(crate) async fn check_tools(have: &Capabilities, turn: &Arc<Semaphore>) -> Result<(), String> {
+    if have.tools.is_empty() {
+        return Ok(());
+    }
+    let failed = |_| "nobody checks tools any more; try again in a moment".to_owned();
+    let permit = turn.clone().acquire_owned().await.map_err(|error| failed(error.to_string()))?;
+    let tools = have.tools.clone();
+    let check = move || {
+        // Held until the work is done, whether or not somebody waits for it.
+        let _permit = permit;
+        tools.iter().try_for_each(|tool| {
+            let checked = check_descriptor(tool);
+            checked.map(|_| ()).map_err(|refusal| format!("the tool '{}': {refusal}", tool.name))
+        })
+    };
+    spawn_blocking(check).await.map_err(|error| failed(error.to_string()))?
 }
 
 /// A JSON value of the store. What can't be read is damaged, and said to be.

@@ -1,55 +1,67 @@
-//! A token bucket a source address, in bounded memory.
+//! A token bucket a source address, or whoever else, in bounded memory.
 
-use std::{collections::HashMap, net::IpAddr, sync::Mutex, time::Duration};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::config::EnrollmentLimits;
 
-/// How many addresses are remembered. Beyond it, those that have been quiet are forgotten first.
-const ADDRESSES: usize = 10_000;
+/// How many are remembered. Beyond it, those that have been quiet are forgotten first.
+const REMEMBERED: usize = 10_000;
 
-/// Limits how often each address may do something.
+/// Limits how often each address, or each `Who`, may do something.
 #[derive(Debug)]
-pub(crate) struct RateLimiter {
-    limits: EnrollmentLimits,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+pub(crate) struct RateLimiter<Who = IpAddr> {
+    /// What an attempt costs.
+    price: u64,
+    /// What is gained in a millisecond.
+    gain: u64,
+    /// What a full bucket holds.
+    full: u64,
+    remembered: usize,
+    buckets: Mutex<HashMap<Who, Bucket>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    /// Thousandths of an attempt that are left.
+    /// What is left, in the limiter's own unit.
     left: u64,
     at: Instant,
 }
 
-impl RateLimiter {
+impl<Who: Eq + Hash> RateLimiter<Who> {
     pub fn new(limits: EnrollmentLimits) -> Self {
-        Self { limits, buckets: Mutex::default() }
+        let full = u64::from(limits.burst) * 1000;
+        let gain = u64::from(limits.rate_per_second);
+        Self { price: 1000, gain, full, remembered: REMEMBERED, buckets: Mutex::default() }
     }
 
-    /// Takes one attempt of `address`. False: it has none left at `now`.
-    pub fn take(&self, address: IpAddr, now: Instant) -> bool {
-        let full = u64::from(self.limits.burst) * 1000;
+    /// One attempt each `seconds`, and `burst` at once; `remembered` of them are told apart.
+    pub fn every(seconds: u32, burst: u32, remembered: usize) -> Self {
+        let price = u64::from(seconds) * 1000;
+        Self { price, gain: 1, full: u64::from(burst) * price, remembered, buckets: Mutex::default() }
+    }
+
+    /// Takes one attempt of `who`. False: there is none left at `now`.
+    pub fn take(&self, who: Who, now: Instant) -> bool {
         let mut buckets = crate::lock(&self.buckets);
-        if buckets.len() >= ADDRESSES && !buckets.contains_key(&address) {
-            buckets.retain(|_, bucket| self.refilled(*bucket, now) < full);
-            if buckets.len() >= ADDRESSES {
+        if buckets.len() >= self.remembered && !buckets.contains_key(&who) {
+            buckets.retain(|_, bucket| self.refilled(*bucket, now) < self.full);
+            if buckets.len() >= self.remembered {
                 return false;
             }
         }
-        let bucket = buckets.entry(address).or_insert(Bucket { left: full, at: now });
+        let bucket = buckets.entry(who).or_insert(Bucket { left: self.full, at: now });
         let left = self.refilled(*bucket, now);
-        let allowed = left >= 1000;
-        *bucket = Bucket { left: if allowed { left - 1000 } else { left }, at: now };
+        let allowed = left >= self.price;
+        *bucket = Bucket { left: if allowed { left - self.price } else { left }, at: now };
         allowed
     }
 
     fn refilled(&self, bucket: Bucket, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(bucket.at).min(Duration::from_hours(1));
-        let gained =
-            u64::try_from(passed.as_millis()).unwrap_or(u64::MAX) * u64::from(self.limits.rate_per_second);
-        bucket.left.saturating_add(gained).min(u64::from(self.limits.burst) * 1000)
+        let gained = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX) * self.gain;
+        bucket.left.saturating_add(gained).min(self.full)
     }
 }
 
@@ -71,10 +83,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_attempt_may_take_seconds_to_come_back() {
+        let limiter = RateLimiter::every(10, 2, 1);
+        let now = Instant::now();
+        assert_eq!([0; 3].map(|_| limiter.take("one", now)), [true, true, false]);
+        assert!(!limiter.take("one", now + Duration::from_millis(9_999)));
+        assert!(limiter.take("one", now + Duration::from_secs(10)));
+        assert!(!limiter.take("two", now + Duration::from_secs(10)), "one is remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn memory_is_bounded() {
         let limiter = RateLimiter::new(EnrollmentLimits { rate_per_second: 1, burst: 1 });
         let now = Instant::now();
-        for number in 0..u32::try_from(ADDRESSES).unwrap_or(0) {
+        for number in 0..u32::try_from(REMEMBERED).unwrap_or(0) {
             assert!(limiter.take(IpAddr::from(number.to_be_bytes()), now));
         }
         let stranger = IpAddr::from([255, 0, 0, 1]);

@@ -17,6 +17,7 @@ use aegis_wire::{
     envelope::{Route, seal},
 };
 use futures::{Stream, StreamExt};
+use tokio::time::Instant;
 
 use crate::{
     greeting::{self, Greeted},
@@ -259,7 +260,8 @@ impl<S> Session<S> {
         if let End::Envelope(_) | End::TooMuch(_) = end {
             controller.audit_refusal(controller.event(node, tenant, "envelope", node, &reason));
         }
-        controller.audit(&mut batch, controller.event(node, tenant, "disconnect", node, &reason));
+        let event = controller.event(node, tenant, "disconnect", node, &reason);
+        controller.audit_coming(&mut batch, &link.node, event);
         controller.store.commit(batch).detach();
     }
 }
@@ -299,7 +301,13 @@ pub(crate) async fn update_capabilities(
     if known.is_some_and(|(known, _)| known.capabilities == *capabilities) {
         return Ok(());
     }
-    nodes::check_capabilities(capabilities).map_err(|reason| End::Refused(ApiError::invalid(reason)))?;
+    let refused = |reason| End::Refused(ApiError::invalid(reason));
+    nodes::check_capabilities(capabilities).map_err(refused)?;
+    if !controller.changes.take(node.clone(), Instant::now()) {
+        let message = "what the host says of itself changes too often";
+        return Err(End::Refused(ApiError::exhausted(message).hint("try again in ten seconds")));
+    }
+    nodes::check_tools(capabilities, &controller.schemas).await.map_err(refused)?;
     let change = |node: &mut nodes::Node| {
         let changed = node.capabilities != *capabilities;
         node.capabilities.clone_from(capabilities);

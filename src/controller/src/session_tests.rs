@@ -394,6 +394,86 @@ async fn new_capabilities_are_stored_hot_and_the_same_ones_arent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_changes_all_the_time_is_told_to_wait_on_whichever_stream() {
+    let controller = controller().await;
+    let host = host(&controller, "default", 1, "web-1").await;
+    let racked = |number: u32| {
+        let mut changed = capabilities("web-1");
+        changed.labels.insert("rack".into(), number.to_string());
+        changed
+    };
+    let mut daemon = Daemon::connect(&controller, &host, "s1").await;
+    for number in 0..5 {
+        daemon.send(&Event::CapabilityUpdate(racked(number)));
+        daemon.heartbeat().await;
+    }
+    daemon.send(&Event::CapabilityUpdate(racked(4)));
+    daemon.heartbeat().await;
+    daemon.send(&Event::CapabilityUpdate(racked(5)));
+    assert_eq!(daemon.end().await.unwrap().code, Code::Exhausted);
+    let says = |number| Event::Hello { node_token: host.token.clone(), capabilities: racked(number) };
+    let mut daemon = Daemon::open(&controller, &host, "s2");
+    daemon.send(&says(6));
+    assert_eq!(daemon.end().await.unwrap().code, Code::Exhausted);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let mut daemon = Daemon::open(&controller, &host, "s3");
+    daemon.send(&says(7));
+    assert!(matches!(daemon.command().await.unwrap(), Command::Welcome { .. }));
+    assert_eq!(seen(&controller, &host).await.labels, racked(7).labels);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_connects_in_a_circle_does_not_fill_the_audit_log() {
+    let controller = controller().await;
+    let host = host(&controller, "default", 1, "web-1").await;
+    for number in 0..30 {
+        drop(Daemon::connect(&controller, &host, &format!("s{number}")).await);
+    }
+    let comings = || {
+        let lines = audit_lines(&controller);
+        lines.into_iter().filter(|line| line.contains("connect")).collect::<Vec<_>>()
+    };
+    assert_eq!(comings().len(), 20);
+    tokio::time::advance(Duration::from_mins(1)).await;
+    controller.audit_left_out();
+    drop(Daemon::connect(&controller, &host, "last").await);
+    let said = &comings()[20..];
+    let left_out =
+        format!("left_out Ok {}: connects and disconnects that were left out before this: 40", host.id);
+    assert_eq!((said[0].as_str(), said.len()), (left_out.as_str(), 3), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_one_do_not_silence_those_of_others() {
+    let controller = controller().await;
+    let refuse = |subject: &str, tenant: &str, count: usize| {
+        for _ in 0..count {
+            controller.audit_refusal(controller.event(
+                subject,
+                tenant,
+                "call",
+                "x",
+                &format!("by {subject} of {tenant}"),
+            ));
+        }
+    };
+    refuse("one", "default", 5000);
+    refuse("two", "default", 1);
+    for subject in 0..100 {
+        refuse(&format!("many-{subject}"), "default", 100);
+    }
+    refuse("one", "t-other", 1);
+    refuse("", "", 5000);
+    let lines = audit_lines(&controller);
+    let count = |words: &str| lines.iter().filter(|line| line.ends_with(words)).count();
+    assert_eq!(
+        (count("by one of default"), count("by two of default"), count("by one of t-other")),
+        (200, 1, 1)
+    );
+    assert_eq!((count("of default"), count("by  of ")), (1000, 1000));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_reaches_a_connected_daemon_and_nothing_is_queued_for_another() {
     let controller = controller().await;
     let host = host(&controller, "default", 1, "web-1").await;

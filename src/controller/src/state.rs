@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -13,11 +12,12 @@ use aegis_core::{NodeId, TenantId};
 use aegis_store::{Batch, Bus, CommitError, Store, StoreError};
 use aegis_wire::{CaFingerprint, Endpoint, ServerKey, ServerSigningKey};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     audit::{self, Event, Outcome},
     clock::Clock,
+    comings::Comings,
     config::EnrollmentLimits,
     contexts::Contexts,
     keyspace,
@@ -33,8 +33,15 @@ use crate::{
 
 /// How long the id of a stream is remembered: longer than an envelope may be off in time, to both sides.
 const REMEMBER_STREAMS: Duration = Duration::from_secs(90);
-/// How many refusals go into the audit log: a stranger must not be able to fill the disk.
+/// How many refusals of a tenant go into the audit log, and of strangers: they must not be able to fill the disk.
 const REFUSALS: EnrollmentLimits = EnrollmentLimits { rate_per_second: 20, burst: 1000 };
+/// How many of one subject do: it must not be able to keep those of others out.
+const REFUSALS_OF_ONE: EnrollmentLimits = EnrollmentLimits { rate_per_second: 5, burst: 200 };
+/// How often a node may say something new of itself: every so many seconds, and so often at once.
+const CHANGE_EVERY: u32 = 10;
+const CHANGES: u32 = 5;
+/// Of how many nodes that is remembered.
+const NODES: usize = 100_000;
 
 /// Said to a node's stream by another part of the controller. Small, because every stream has a queue of them.
 #[derive(Debug)]
@@ -86,7 +93,15 @@ pub(crate) struct Controller {
     pub runs: Runs,
     pub rollouts: Rollouts,
     pub data_dir: PathBuf,
-    refusals: RateLimiter,
+    /// Whose turn it is to have the schemas of its tools compiled.
+    pub schemas: Arc<Semaphore>,
+    /// How often nodes say something new of themselves.
+    pub changes: RateLimiter<NodeId>,
+    comings: Comings,
+    /// By tenant; empty: strangers.
+    refusals: RateLimiter<String>,
+    /// By tenant and subject.
+    refusals_of_one: RateLimiter<(String, String)>,
     /// Streams that were opened a moment ago, so that a recorded Hello opens no second one.
     recent_streams: Mutex<HashMap<(NodeId, String), Instant>>,
     started: Instant,
@@ -131,7 +146,11 @@ impl Controller {
             runs: Runs::default(),
             rollouts: Rollouts::default(),
             data_dir: parts.data_dir,
+            schemas: Arc::new(Semaphore::new(1)),
+            changes: RateLimiter::every(CHANGE_EVERY, CHANGES, NODES),
+            comings: Comings::default(),
             refusals: RateLimiter::new(REFUSALS),
+            refusals_of_one: RateLimiter::new(REFUSALS_OF_ONE),
             recent_streams: Mutex::default(),
             started: Instant::now(),
         })
@@ -200,6 +219,28 @@ impl Controller {
         self.store.commit(batch).detach();
     }
 
+    /// Records that the node came or went. Of one that does so all the time not each, but how many weren't recorded.
+    pub fn audit_coming(&self, batch: &mut Batch, node: &NodeId, event: Event) {
+        if let Some(left_out) = self.comings.admit(node, &event.tenant, Instant::now()) {
+            if left_out > 0 {
+                self.audit(batch, self.left_out(node, &event.tenant, left_out));
+            }
+            self.audit(batch, event);
+        }
+    }
+
+    /// Records how many comings and goings weren't recorded, of nodes that have come to rest.
+    pub fn audit_left_out(&self) {
+        for (node, tenant, left_out) in self.comings.rested(Instant::now()) {
+            self.audit_soon(self.left_out(&node, &tenant, left_out));
+        }
+    }
+
+    fn left_out(&self, node: &NodeId, tenant: &str, count: u64) -> Event {
+        let detail = format!("connects and disconnects that were left out before this: {count}");
+        self.event("controller", tenant, "left_out", node.as_str(), &detail)
+    }
+
     /// Records that somebody was refused. In a flood of refusals, not each.
     pub fn audit_refusal(&self, event: Event) {
         tracing::info!(
@@ -209,7 +250,11 @@ impl Controller {
             reason = event.detail,
             "refused"
         );
-        if self.refusals.take(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Instant::now()) {
+        let (now, tenant, subject) = (Instant::now(), event.tenant.clone(), event.subject.clone());
+        // Strangers have no subject to tell them apart by.
+        let is_one_too_many =
+            !subject.is_empty() && !self.refusals_of_one.take((tenant.clone(), subject), now);
+        if !is_one_too_many && self.refusals.take(tenant, now) {
             self.audit_soon(Event { outcome: Outcome::Refused, ..event });
         }
     }
