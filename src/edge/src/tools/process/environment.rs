@@ -7,8 +7,9 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 /// Tells the processes of one call from all others, also when they have left its group.
 pub const CALL_ID: &str = "CALL_ID";
 
-/// Variables that change what a granted program does or runs: the loader's, the shells' and the interpreters'.
-const DANGEROUS: [&str; 26] = [
+/// Variables that change what a granted program does or runs: the loader's, the shells' and the interpreters', and those
+/// that name config files, which name programs in their turn.
+const DANGEROUS: [&str; 37] = [
     CALL_ID,
     "PATH",
     "IFS",
@@ -17,26 +18,39 @@ const DANGEROUS: [&str; 26] = [
     "BASHOPTS",
     "SHELLOPTS",
     "PS4",
+    "ZDOTDIR",
     "GCONV_PATH",
     "GLIBC_TUNABLES",
     "HOSTALIASES",
     "LOCALDOMAIN",
+    "LOCPATH",
     "NLSPATH",
     "RES_OPTIONS",
+    "HOME",
+    "KUBECONFIG",
+    "LESSCLOSE",
+    "LESSOPEN",
+    "MAKEFILES",
+    "MAKEFLAGS",
+    "VISUAL",
     "JAVA_TOOL_OPTIONS",
-    "NODE_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
     "PERL5DB",
     "PERL5LIB",
     "PERL5OPT",
     "PERLLIB",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
     "PYTHONHOME",
     "PYTHONPATH",
     "PYTHONSTARTUP",
     "RUBYLIB",
     "RUBYOPT",
-    "ZDOTDIR",
 ];
-const DANGEROUS_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "BASH_FUNC_"];
+const DANGEROUS_PREFIXES: [&str; 10] =
+    ["LD_", "DYLD_", "BASH_FUNC_", "DOCKER_", "GIT_", "LUA_", "NODE_", "OPENSSL_", "SSH_", "XDG_"];
+const DANGEROUS_SUFFIXES: [&str; 2] = ["PAGER", "EDITOR"];
 
 /// What every program on this host gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,10 +117,11 @@ pub(crate) fn check_variables(variables: &BTreeMap<String, String>) -> Result<()
             return Err(format!("the value of the variable {name} holds NUL; leave it out"));
         }
         let dangerous = DANGEROUS.contains(&name.as_str())
-            || DANGEROUS_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+            || DANGEROUS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            || DANGEROUS_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
         if dangerous {
             return Err(format!(
-                "the variable {name} isn't passed on: it changes which code a program runs; leave it out"
+                "the variable {name} isn't passed on: it changes which code or config a program takes; leave it out"
             ));
         }
     }
@@ -136,6 +151,45 @@ mod tests {
         }
         assert!(check_variables(&variables(&[("A", "x\0y")])).is_err());
         check_variables(&variables(&[("A", "x=y\n'\""), ("lower", "")])).unwrap();
+    }
+
+    #[test]
+    fn variables_that_name_config_or_other_programs_are_refused() {
+        for name in [
+            "HOME",
+            "XDG_CONFIG_HOME",
+            "_JAVA_OPTIONS",
+            "JDK_JAVA_OPTIONS",
+            "OPENSSL_CONF",
+            "LESSOPEN",
+            "LESSCLOSE",
+            "GIT_SSH_COMMAND",
+            "KUBECONFIG",
+            "DOCKER_HOST",
+            "LUA_INIT",
+            "NODE_PATH",
+            "PHPRC",
+            "PHP_INI_SCAN_DIR",
+            "MAKEFILES",
+            "MAKEFLAGS",
+            "PAGER",
+            "SYSTEMD_PAGER",
+            "MANPAGER",
+            "EDITOR",
+            "VISUAL",
+            "SSH_ASKPASS",
+            "GCONV_PATH",
+            "LOCPATH",
+            "NLSPATH",
+            "HOSTALIASES",
+            "RES_OPTIONS",
+        ] {
+            let error = check_variables(&variables(&[(name, "x")])).expect_err(name);
+            assert!(error.contains(name) && error.ends_with("; leave it out"), "{error}");
+        }
+        for name in ["TMPDIR", "TZ", "LC_ALL", "HOMEPAGE", "DEBIAN_FRONTEND"] {
+            check_variables(&variables(&[(name, "x")])).expect(name);
+        }
     }
 
     #[test]
