@@ -11,7 +11,11 @@ use aegis_core::{
 use aegis_kinds::policy::{Grant, grants};
 use aegis_wire::edge::{Order, Refusal, SignedOrder};
 
-use super::{Identity, contexts::Contexts, seen::Seen};
+use super::{
+    Identity,
+    contexts::Contexts,
+    seen::{NotNoted, Seen},
+};
 use crate::config::EdgeConfig;
 
 /// How long an order is good at most: the longest deadline, and an hour for clocks that differ.
@@ -95,11 +99,21 @@ impl Against<'_> {
                 format!("the order is for {}, this host is {}", order.node, identity.node_id),
             );
         }
-        if seen.note(&order.command, order.expires_at_ms, now_ms).is_err() {
-            return refuse(
-                Refusal::Repeated,
-                "the command came before and is done once only; ask again as a new one".to_owned(),
-            );
+        match seen.note(&order.command, order.expires_at_ms, now_ms) {
+            Ok(()) => {}
+            Err(NotNoted::Repeated) => {
+                return refuse(
+                    Refusal::Repeated,
+                    "the command came before and is done once only; ask again as a new one".to_owned(),
+                );
+            }
+            Err(NotNoted::Full) => {
+                return refuse(
+                    Refusal::Busy,
+                    "this host had as many commands as it remembers; ask again when some have expired"
+                        .to_owned(),
+                );
+            }
         }
         let Some(context) = contexts.get(&order.security_context) else {
             let (name, known) = (&order.security_context, contexts.names());

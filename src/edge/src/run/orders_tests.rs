@@ -7,10 +7,14 @@ use aegis_wire::edge::{Event, Order, Refusal};
 
 use super::{
     Control,
+    contexts::Contexts,
     fake::{CONFIG, Lab},
     fake_orders::*,
+    identity::Identity,
+    orders::{Against, Rejected},
+    seen::Seen,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, config::EdgeConfig};
 
 /// The rule, and that a neighbour of the refused order is obeyed.
 async fn refused(change: impl Fn(&mut Order), rule: Refusal, says: &str) {
@@ -128,6 +132,25 @@ async fn a_command_that_was_refused_is_not_begun_later() {
     lab.send(&mut stream, &push(1, &[("ops", granting(&["host.*"]))])).await;
     assert!(matches!(lab.answer(&mut stream).await, Event::Ack { .. }));
     assert_eq!(lab.refusal(&mut stream, &order).await.0, Refusal::Repeated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_remembers_no_more_commands_takes_no_new_one() {
+    let lab = Lab::start();
+    let (now_ms, mut seen) = (lab.clock.now_ms(), Seen::default());
+    let mut noted = 2_u32;
+    while seen.note(&command(noted), now_ms + 60_000, now_ms).is_ok() {
+        noted += 1;
+    }
+    let (identity, contexts) = (Identity::load(&lab.state).unwrap(), Contexts::new());
+    let config = EdgeConfig::default();
+    let order = lab.order(1).to_signed();
+    let against =
+        Against { identity: &identity, now_ms, seen: &mut seen, contexts: &contexts, config: &config };
+    let checked = against.check(&order, Some(order.digest()), b"{}");
+    let Err(Rejected::Refused { refusal, message, .. }) = checked else { panic!("it is taken") };
+    assert_eq!(refusal, Refusal::Busy);
+    assert!(message.contains("; ask again"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
