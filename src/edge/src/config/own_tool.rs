@@ -68,6 +68,7 @@ impl OwnTool {
             timeout: self.timeout.map(|timeout| timeout.0),
             parameters: Value::Object(self.parameters.clone()),
         })?;
+        self.check_formats()?;
         let argv = self.pieces()?;
         let properties = self.parameters.get("properties").and_then(Value::as_object);
         for (index, entry) in argv.iter().enumerate() {
@@ -99,10 +100,55 @@ impl OwnTool {
         Ok((descriptor, argv))
     }
 
+    /// Only the formats that stand directly at a parameter are heeded on a call: one elsewhere would promise a check that
+    /// nobody does.
+    fn check_formats(&self) -> Result<(), Refusal> {
+        let mut left: Vec<(String, &Value)> = Vec::new();
+        for (key, value) in &self.parameters {
+            match (key.as_str(), value) {
+                ("properties", Value::Object(properties)) => {
+                    for (name, property) in properties {
+                        let parts = property.as_object().into_iter().flatten();
+                        let parts = parts.filter(|(key, value)| *key != "format" || !value.is_string());
+                        left.extend(parts.map(|(key, value)| (format!("properties.{name}.{key}"), value)));
+                    }
+                }
+                ("format", Value::String(format)) if is_heeded(format) => return Err(unheeded("", format)),
+                _ => left.push((key.clone(), value)),
+            }
+        }
+        while let Some((place, value)) = left.pop() {
+            match value {
+                Value::Object(parts) => {
+                    if let Some(format) = parts.get("format").and_then(Value::as_str).filter(|f| is_heeded(f))
+                    {
+                        return Err(unheeded(&place, format));
+                    }
+                    left.extend(parts.iter().map(|(key, value)| (format!("{place}.{key}"), value)));
+                }
+                Value::Array(parts) => left.extend(parts.iter().map(|part| (place.clone(), part))),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn pieces(&self) -> Result<Vec<Vec<Piece>>, Refusal> {
         let entries = self.argv.iter().enumerate();
         entries.map(|(index, entry)| pieces(entry).map_err(|m| malformed(index, m))).collect()
     }
+}
+
+/// Whether a call is checked for what a text of this format names.
+fn is_heeded(format: &str) -> bool {
+    matches!(format, "path" | "hostname" | "uri")
+}
+
+fn unheeded(place: &str, format: &str) -> Refusal {
+    let dot = if place.is_empty() { "" } else { "." };
+    let message = format!("'format: {format}' isn't heeded there, only directly at a parameter");
+    Refusal::at(format!("parameters{dot}{place}"), message)
+        .help("write it beside the type of one of the properties, or leave it out")
 }
 
 fn malformed(index: usize, message: &str) -> Refusal {
@@ -177,6 +223,44 @@ mod tests {
             assert!(refusal.message.contains(message), "{argv:?}: {}", refusal.message);
         }
         assert_eq!(tool(&["x", "{tarjet}"]).checked().unwrap_err().help.unwrap(), "did you mean 'target'?");
+    }
+
+    #[test]
+    fn a_format_that_would_not_be_heeded_is_refused_with_its_place() {
+        let with = |parameters: Value| OwnTool {
+            parameters: parameters.as_object().unwrap().clone(),
+            ..tool(&["x"])
+        };
+        let path = || json!({"type": "string", "format": "path"});
+        for (parameters, field) in [
+            (json!({"properties": {"a": {"anyOf": [path()]}}}), "parameters.properties.a.anyOf"),
+            (
+                json!({"properties": {"a": {"type": "array", "items": path()}}}),
+                "parameters.properties.a.items",
+            ),
+            (
+                json!({"properties": {"a": {"properties": {"b": path()}}}}),
+                "parameters.properties.a.properties.b",
+            ),
+            (json!({"allOf": [{"properties": {"a": path()}}]}), "parameters.allOf.properties.a"),
+            (json!({"$defs": {"a": path()}}), "parameters.$defs.a"),
+            (json!({"patternProperties": {"^a": path()}}), "parameters.patternProperties.^a"),
+            (json!({"additionalProperties": {"format": "hostname"}}), "parameters.additionalProperties"),
+            (json!({"propertyNames": {"format": "uri"}}), "parameters.propertyNames"),
+            (json!({"format": "path"}), "parameters"),
+        ] {
+            let mut parameters = parameters;
+            parameters["type"] = "object".into();
+            let refusal = with(parameters.clone()).checked().unwrap_err();
+            assert_eq!(refusal.field.as_deref(), Some(field), "{parameters}: {}", refusal.message);
+            assert!(refusal.message.contains("isn't heeded there"), "{parameters}: {}", refusal.message);
+        }
+        for parameters in [
+            json!({"type": "object", "properties": {"a": path(), "format": {"type": "string"}}}),
+            json!({"type": "object", "properties": {"format": path(), "b": {"anyOf": [{"format": "date"}]}}}),
+        ] {
+            with(parameters).checked().unwrap();
+        }
     }
 
     #[test]
