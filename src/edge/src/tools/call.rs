@@ -60,7 +60,7 @@ impl Launch {
             let (fd, stat) = match place.find() {
                 Ok(found) => (found.fd, found.stat),
                 // What the program is to make isn't there yet, but the directory is.
-                Err(error) => match place.parent(false) {
+                Err(error) => match place.parent(None) {
                     Ok((directory, name)) if is_missing(&directory, name) => {
                         let stat = rustix::fs::fstat(&directory).map_err(|e| place.fault("look at", e))?;
                         shield.now().check_entry(&place.path, &directory, &stat, name)?;

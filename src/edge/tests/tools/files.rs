@@ -274,6 +274,52 @@ async fn the_daemons_own_files_are_refused_whatever_is_granted() {
 }
 
 #[tokio::test]
+async fn the_memory_of_no_process_is_read_by_way_of_proc() {
+    let host = Fixture::new("", r#""commands": ["*"], "paths": ["/"]"#);
+    let (pid, needle) = (std::process::id(), "a needle that only memory holds");
+    let offset = needle.as_ptr().addr();
+    for path in [
+        "/proc/self/mem".to_owned(),
+        "/proc/thread-self/mem".to_owned(),
+        "/proc/self/maps".to_owned(),
+        format!("/proc/{pid}/mem"),
+        format!("/proc/{pid}/task/{pid}/mem"),
+        format!("/proc/{pid}/environ"),
+        "/proc/1/cmdline".to_owned(),
+    ] {
+        let read = json!({"path": path, "offset": offset, "limit": needle.len(), "encoding": "base64"});
+        let grep = json!({"path": path, "pattern": "needle"});
+        for (tool, arguments) in [("fs.read", read), ("fs.grep", grep)] {
+            let error = fails(&host, tool, arguments).await;
+            assert!(error.contains("hold in memory") && error.contains("; see"), "{tool} {path}: {error}");
+        }
+    }
+    for path in ["/proc/self".to_owned(), format!("/proc/{pid}/fd")] {
+        assert!(fails(&host, "fs.list", json!({ "path": path })).await.contains("hold in memory"), "{path}");
+    }
+    let cwd = json!({"command": "true", "cwd": format!("/proc/{pid}")});
+    assert!(host.run("cmd.run", cwd).await.error.contains("hold in memory"));
+    let (content, _) = ok(&host, "fs.read", json!({"path": "/proc/meminfo"})).await;
+    assert!(content.contains("MemTotal"), "{content}");
+}
+
+#[tokio::test]
+async fn what_is_the_daemons_own_is_not_even_begun_with_directories_on_the_way() {
+    let host = Fixture::new("", r#""paths": ["/"]"#);
+    let state = host.state.path();
+    fs::write(state.join("node.key"), "secret").unwrap();
+    let path = state.join("archive/deep/x");
+    let path = path.to_str().unwrap();
+    for (tool, arguments) in [
+        ("fs.write", json!({"path": path, "content": "x", "create_parents": true})),
+        ("fs.create_dir", json!({"path": path, "parents": true})),
+    ] {
+        assert!(fails(&host, tool, arguments).await.contains("daemon's own"), "{tool}");
+        assert!(!state.join("archive").exists(), "{tool}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_removed_while_it_is_read_is_refused_all_the_same() {
     let host = Fixture::new("", r#""paths": ["/"]"#);
     let key = host.state.path().join("node.key");
@@ -389,6 +435,32 @@ async fn a_file_is_written_as_a_whole_with_its_mode() {
     assert!(error.contains("is itself what is granted"), "{error}");
     let left: Vec<_> = fs::read_dir(host.work.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 4, "{left:?}");
+}
+
+#[tokio::test]
+async fn no_tool_gives_or_keeps_setuid_or_setgid() {
+    let host = Fixture::open();
+    let mode = |name: &str| fs::metadata(host.work.path().join(name)).unwrap().permissions().mode() & 0o7777;
+    for given in ["4755", "2755", "6755", "07777"] {
+        for (tool, more) in [("fs.write", json!({"content": "x"})), ("fs.create_dir", json!({}))] {
+            let mut arguments = more;
+            arguments["path"] = host.path("new").into();
+            arguments["mode"] = given.into();
+            let refused = host.prepare(Fixture::call(tool, arguments)).unwrap_err();
+            assert_eq!(refused.rule, "arguments", "{tool} {given}");
+            assert!(refused.message.contains("setuid or setgid"), "{refused}");
+        }
+    }
+    for (tool, arguments) in [
+        ("fs.write", json!({"path": host.path("a"), "content": "other"})),
+        ("fs.edit", json!({"path": host.path("a"), "old": "one", "new": "other"})),
+    ] {
+        write(&host, "a", b"one");
+        fs::set_permissions(host.work.path().join("a"), fs::Permissions::from_mode(0o6755)).unwrap();
+        assert_eq!(mode("a"), 0o6755);
+        ok(&host, tool, arguments).await;
+        assert_eq!(mode("a"), 0o755, "{tool}");
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub(super) fn create(call: &Call, grant: &Grant) -> Result<Job, Refused> {
     let place = place(grant, &call.tool, &asked.path)?;
     let mode = mode(asked.mode.as_deref())?.unwrap_or(0o755);
     Ok(Box::new(move |context: &Context| {
-        let (directory, name) = place.parent(asked.parents)?;
+        let (directory, name) = place.parent(asked.parents.then_some(&context.shield))?;
         let parent = fstat(&directory).map_err(|e| place.fault("look at", e))?;
         context.shield.now().check_entry(&place.path, &directory, &parent, name)?;
         let have = look(directory.as_fd(), name).map_err(|e| place.fault("look at", e))?;
@@ -61,7 +61,7 @@ pub(super) fn delete(call: &Call, grant: &Grant) -> Result<Job, Refused> {
     let asked: FsDelete = arguments(&call.arguments)?;
     let place = place(grant, &call.tool, &asked.path)?;
     Ok(Box::new(move |context: &Context| {
-        let (directory, name) = place.parent(false)?;
+        let (directory, name) = place.parent(None)?;
         let parent = fstat(&directory).map_err(|e| place.fault("look at", e))?;
         let Some(have) = look(directory.as_fd(), name).map_err(|e| place.fault("look at", e))? else {
             return Err(place.fault("delete", Errno::NOENT));

@@ -9,6 +9,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::Shield;
+
 /// The kernel gives up a resolution when somebody renames at the same time; it is tried again so often.
 const TRIES: usize = 64;
 
@@ -72,9 +74,9 @@ impl Place {
         Ok(Found { fd, stat })
     }
 
-    /// The directory that it is in, and its name there. `make` says whether directories on the way that are missing are
-    /// made.
-    pub fn parent(&self, make: bool) -> Result<(OwnedFd, &str), String> {
+    /// The directory that it is in, and its name there. With `make`, directories on the way that are missing are
+    /// made, unless the shield is in front of them.
+    pub fn parent(&self, make: Option<&Shield>) -> Result<(OwnedFd, &str), String> {
         let root = self.open_root()?;
         let (directories, name) = match self.rest.rsplit_once('/') {
             Some((directories, name)) => (directories, name),
@@ -86,8 +88,8 @@ impl Place {
                 self.path
             ));
         }
-        if make {
-            self.make(&root, directories)?;
+        if let Some(shield) = make {
+            self.make(&root, directories, shield)?;
         }
         let directory = if directories.is_empty() { "." } else { directories };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -96,15 +98,19 @@ impl Place {
     }
 
     /// Makes the directories of a path beneath the root, those that are missing.
-    fn make(&self, root: &OwnedFd, directories: &str) -> Result<(), String> {
+    fn make(&self, root: &OwnedFd, directories: &str, shield: &Shield) -> Result<(), String> {
         let mut done = String::new();
         for name in directories.split('/').filter(|name| !name.is_empty()) {
             let parent = if done.is_empty() { "." } else { &done };
             let flags = OFlags::PATH | OFlags::DIRECTORY;
             let parent = beneath(root, parent, flags, Mode::empty()).map_err(|e| self.fault("open", e))?;
-            match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(self.fault("make the directories of", error)),
+            if look(parent.as_fd(), name).map_err(|e| self.fault("look at", e))?.is_none() {
+                let stat = fstat(&parent).map_err(|e| self.fault("look at", e))?;
+                shield.now().check_entry(&self.path, &parent, &stat, name)?;
+                match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(self.fault("make the directories of", error)),
+                }
             }
             if !done.is_empty() {
                 done.push('/');

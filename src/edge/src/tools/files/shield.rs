@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{fd::AsFd, fs::Stat};
+use rustix::{
+    fd::AsFd,
+    fs::{PROC_SUPER_MAGIC, Stat, fstatfs},
+};
 
 use crate::state::{OWN_NAMES, StateDir, TEMPORARY_PREFIX, is_shared};
 
@@ -37,10 +40,22 @@ pub(in crate::tools) struct Own {
 }
 
 const REFUSED: &str = "is the daemon's own, which no tool may touch; use the aegis edge commands on the host";
+const OF_A_PROCESS: &str = "shows what processes or the kernel hold in memory, keys too, which no file tool may read; see \
+    facts of the host with host.facts, or name another file of /proc itself, such as /proc/meminfo";
 
 fn identity(stat: &Stat) -> Identity {
     #[allow(clippy::useless_conversion, reason = "the types differ between architectures")]
     (stat.st_dev.into(), stat.st_ino.into())
+}
+
+/// Whether this path of a procfs is neither beneath the directory of a process, of the daemon or of any other, nor the
+/// memory of the kernel. Elsewhere than at its usual place it could be mounted from any of its directories.
+fn is_plain_proc(path: &Path) -> bool {
+    let Ok(rest) = path.strip_prefix("/proc") else { return false };
+    let Some(first) = rest.iter().next() else { return true };
+    let first = first.as_encoded_bytes();
+    !first.first().is_some_and(u8::is_ascii_digit)
+        && !matches!(first, b"self" | b"thread-self" | b"kcore" | b"vmcore")
 }
 
 impl Shield {
@@ -93,12 +108,19 @@ impl Own {
         self.files.contains(&identity(stat))
     }
 
-    /// Refuses an open file or directory that is the daemon's own.
+    /// Refuses an open file or directory that is the daemon's own, or that its memory can be reached by.
     pub fn check(&self, path: &str, fd: &impl AsFd, stat: &Stat) -> Result<(), String> {
         // One that was removed since it was opened is in no directory any more, but the kernel knows where it was.
         let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-        let was = fs::read_link(link).is_ok_and(|was| self.is_ours(&was));
-        if was || self.has(stat) { Err(format!("'{path}' {REFUSED}")) } else { Ok(()) }
+        let was = fs::read_link(link).ok();
+        if was.as_deref().is_some_and(|was| self.is_ours(was)) || self.has(stat) {
+            return Err(format!("'{path}' {REFUSED}"));
+        }
+        let is_proc = fstatfs(fd).map_or(true, |system| system.f_type == PROC_SUPER_MAGIC);
+        if is_proc && !was.is_some_and(|was| is_plain_proc(&was)) {
+            return Err(format!("'{path}' {OF_A_PROCESS}"));
+        }
+        Ok(())
     }
 
     fn is_ours(&self, path: &Path) -> bool {
@@ -139,5 +161,30 @@ impl Own {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_procfs_only_what_is_of_no_process_is_plain() {
+        for plain in ["/proc", "/proc/meminfo", "/proc/sys/kernel/ostype", "/proc/irq/0/node"] {
+            assert!(is_plain_proc(Path::new(plain)), "{plain}");
+        }
+        for other in [
+            "/proc/1/mem",
+            "/proc/1",
+            "/proc/17/task/18/mem",
+            "/proc/17/mem (deleted)",
+            "/proc/self/mem",
+            "/proc/thread-self/maps",
+            "/proc/kcore",
+            "/mnt/proc/meminfo",
+            "(unreachable)/meminfo",
+        ] {
+            assert!(!is_plain_proc(Path::new(other)), "{other}");
+        }
     }
 }

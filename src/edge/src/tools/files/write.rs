@@ -33,11 +33,23 @@ const LARGEST_EDIT: u64 = 16 << 20;
 /// Of a new file, where the call doesn't say.
 const MODE: u32 = 0o644;
 
+/// What lets whoever runs a file do it as its owner or group, and gives a directory's group to what is made in it.
+const SET_ID: u32 = 0o6000;
+/// What of a file's mode stays when its content is replaced: what ran as another was other content.
+const KEPT: u32 = 0o1777;
+
 /// A mode in octal. The schema has let it through.
 pub(super) fn mode(text: Option<&str>) -> Result<Option<u32>, Refused> {
-    text.map(|text| u32::from_str_radix(text, 8))
-        .transpose()
-        .map_err(|_| Refused::new("arguments", "'mode' is no mode; write it in octal, such as 0644"))
+    let refused = |message| Refused::new("arguments", message);
+    let Some(text) = text else { return Ok(None) };
+    let mode = u32::from_str_radix(text, 8)
+        .map_err(|_| refused("'mode' is no mode; write it in octal, such as 0644"))?;
+    if mode & SET_ID != 0 {
+        return Err(refused(
+            "'mode' holds setuid or setgid, which no file tool gives; leave it out, such as 0755",
+        ));
+    }
+    Ok(Some(mode))
 }
 
 pub(super) fn write(call: &Call, grant: &Grant) -> Result<Job, Refused> {
@@ -105,7 +117,7 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn find(context: &Context, place: &'a Place, make: bool) -> Result<Self, String> {
-        let (directory, name) = place.parent(make)?;
+        let (directory, name) = place.parent(make.then_some(&context.shield))?;
         let parent = fstat(&directory).map_err(|e| place.fault("look at", e))?;
         let have = look(directory.as_fd(), name).map_err(|e| place.fault("look at", e))?;
         let own = context.shield.now();
@@ -152,7 +164,7 @@ impl<'a> Target<'a> {
         overwrite: bool,
     ) -> Result<u32, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let mode = mode.or(self.have.as_ref().map(|have| have.st_mode & 0o7777)).unwrap_or(MODE);
+        let mode = mode.or(self.have.as_ref().map(|have| have.st_mode & KEPT)).unwrap_or(MODE);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let temporary = format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id());
         let done = self.write_to(context, &temporary, content, mode).and_then(|()| {
