@@ -35,7 +35,7 @@ fn call(at: &str, tool: &str, args: &Map<String, Value>) -> Result<(), Refusal> 
     if tool.contains('*') || !is_tool_pattern(tool) {
         return Err(refuse(format!("'{tool}' is no tool name")).help("write one such as `cmd.run`"));
     }
-    // Who may declare rollouts may not for that alone give hosts new keys.
+    // Operators may call `edge.keys.rotate`, but a new key is no version of something: it doesn't roll back.
     if family(tool) == DAEMON_FAMILY {
         return Err(refuse(format!("{tool} is not for rollouts"))
             .help("rotate keys with `aegis edge fleet keys rotate`"));
@@ -44,7 +44,7 @@ fn call(at: &str, tool: &str, args: &Map<String, Value>) -> Result<(), Refusal> 
         return builtin.check(&Value::Object(args.clone())).map_err(|error| {
             let field = error.place.map_or_else(|| format!("{at}args"), |place| format!("{at}args.{place}"));
             Refusal::at(field, error.message)
-                .help(format!("`aegis edge tools ls` shows the arguments of {tool}"))
+                .help(format!("`aegis edge tools show {tool}` explains its arguments"))
         });
     }
     if BUILTINS.iter().any(|builtin| family(builtin.name) == family(tool)) {

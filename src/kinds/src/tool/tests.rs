@@ -247,6 +247,18 @@ fn a_refusal_never_repeats_a_value() {
 }
 
 #[test]
+fn a_service_is_no_other_unit() {
+    for name in ["nginx", "nginx.service", "php8.2-fpm.service", "getty@tty1", "dev-a\\x2db.service"] {
+        check("service.restart", &json!({"name": name})).unwrap();
+    }
+    for name in ["reboot.target", "sshd.socket", "backup.timer", "-.mount", "a.service.target", ".service"] {
+        let refusal = refusal("service.start", &json!({"name": name}));
+        assert!(refusal.starts_with("'name' must match "), "{refusal}");
+        assert!(refusal.ends_with("such as php8.2-fpm.service: no other units."), "{refusal}");
+    }
+}
+
+#[test]
 fn no_name_can_be_taken_for_an_option() {
     for (tool, arguments, place) in [
         ("service.stop", json!({"name": "-H"}), "name"),

@@ -62,8 +62,8 @@ pub struct Shell {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// The service's name, such as nginx or nginx.service.
-    #[schemars(regex(pattern = r"^[A-Za-z0-9_@:\\][A-Za-z0-9_@:.\\-]*$"))]
+    /// The service's name, such as nginx, or whole, such as php8.2-fpm.service: no other units.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_@:\\]([A-Za-z0-9_@:\\-]*|[A-Za-z0-9_@:.\\-]*\.service)$"))]
     pub name: String,
     /// Whether it is a service of the daemon's own user, not of the system.
     #[serde(default)]
