@@ -16,6 +16,8 @@ pub enum Input {
     DialFailed,
     /// The stream broke or was closed, for a reason that may pass.
     StreamEnded,
+    /// This host has another key or token: what was opened with the old one is to be replaced at once. No failure.
+    Redial,
     /// The server won't have this node again.
     Refused(Refused),
     /// An order came that asks for work.
@@ -176,6 +178,14 @@ impl Daemon {
                 self.go_down(now, random);
             }
             (Input::DialFailed, Link::Dialing { .. }) => self.go_down(now, random),
+            (Input::Redial, Link::Up { since, .. }) => {
+                self.backoff.on_connected_for(now.saturating_sub(since));
+                actions.push(Action::Hangup);
+                self.link = Link::Down { retry_at: now };
+            }
+            (Input::Redial, Link::Down { .. }) => self.link = Link::Down { retry_at: now },
+            // What it opens begins with Hello, which says who this host is by then.
+            (Input::Redial, Link::Dialing { .. }) => {}
             // An attempt that was given up reports in after all, or something is said twice.
             (Input::Connected, Link::Down { .. }) => actions.push(Action::Hangup),
             (Input::Connected | Input::StreamEnded | Input::DialFailed | Input::Tick, _) => {}

@@ -115,6 +115,52 @@ fn a_stream_that_breaks_while_stopping_is_not_replaced() {
     assert_eq!(daemon.on(Input::WorkEnded, at(101), MIDDLE), [Action::Exit(Exit::Shutdown)]);
 }
 
+#[test]
+fn a_redial_is_at_once_and_no_failure() {
+    let mut daemon = live(at(0));
+    for second in 1..6 {
+        let now = at(second);
+        assert_eq!(daemon.on(Input::Redial, now, MIDDLE), [Action::Hangup, Action::Dial, wait(30)]);
+        assert_eq!(daemon.on(Input::Connected, now, MIDDLE), [Action::SendHello, wait(30)]);
+    }
+    assert_eq!(daemon.on(Input::StreamEnded, at(6), MIDDLE), [wait(1)], "the first failure");
+}
+
+#[test]
+fn a_redial_ends_a_wait_and_forgets_no_failure() {
+    let mut daemon = Daemon::new(at(0));
+    for (now, waits) in [(0, 1), (1, 2), (3, 5)] {
+        daemon.on(Input::Tick, at(now), MIDDLE);
+        assert_eq!(daemon.on(Input::DialFailed, at(now), MIDDLE), [wait(waits)]);
+    }
+    assert_eq!(daemon.on(Input::Redial, at(4), MIDDLE), [Action::Dial, wait(30)]);
+    assert_eq!(daemon.on(Input::Redial, at(5), MIDDLE), [wait(29)], "the attempt goes on");
+    assert_eq!(daemon.on(Input::DialFailed, at(5), MIDDLE), [wait(15)]);
+}
+
+#[test]
+fn a_stream_that_lived_for_a_minute_resets_the_waits_when_it_is_replaced() {
+    for (lived, waits) in [(59, 2), (60, 1)] {
+        let mut daemon = Daemon::new(at(0));
+        daemon.on(Input::Tick, at(0), MIDDLE);
+        daemon.on(Input::DialFailed, at(0), MIDDLE);
+        daemon.on(Input::Tick, at(1), MIDDLE);
+        daemon.on(Input::Connected, at(1), MIDDLE);
+        daemon.on(Input::Redial, at(1 + lived), MIDDLE);
+        assert_eq!(daemon.on(Input::DialFailed, at(1 + lived), MIDDLE), [wait(waits)]);
+    }
+}
+
+#[test]
+fn a_daemon_that_stops_hangs_up_and_does_not_redial() {
+    let mut daemon = live(at(0));
+    daemon.on(Input::Work, at(1), MIDDLE);
+    daemon.on(Input::Shutdown, at(2), MIDDLE);
+    assert_eq!(daemon.on(Input::Redial, at(3), MIDDLE), [Action::Hangup]);
+    assert_eq!(daemon.on(Input::Redial, at(4), MIDDLE), []);
+    assert_eq!(daemon.on(Input::WorkEnded, at(5), MIDDLE), [Action::Exit(Exit::Shutdown)]);
+}
+
 /// What the world does next, once the daemon has been obeyed.
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
@@ -122,6 +168,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         6 => Just(Input::Connected),
         3 => Just(Input::DialFailed),
         3 => Just(Input::StreamEnded),
+        2 => Just(Input::Redial),
         3 => Just(Input::Work),
         3 => Just(Input::WorkEnded),
         1 => any::<bool>().prop_map(Input::Drain),
@@ -173,7 +220,7 @@ impl World {
             Input::Connected | Input::DialFailed => self.dialing,
             Input::StreamEnded | Input::Work | Input::Drain(_) => self.up_since.is_some(),
             Input::WorkEnded => self.running > 0,
-            Input::Tick | Input::Shutdown | Input::Refused(_) => true,
+            Input::Tick | Input::Redial | Input::Shutdown | Input::Refused(_) => true,
         };
         if possible && !self.exited { self.give(input, random) } else { Ok(()) }
     }
@@ -190,18 +237,20 @@ impl World {
                 self.failures += 1;
             }
             Input::StreamEnded => {
-                let lived =
-                    self.up_since.take().map_or(Duration::ZERO, |since| self.now.saturating_sub(since));
-                self.failures = if lived >= at(60) { 1 } else { self.failures + 1 };
+                self.end_stream();
+                self.failures += 1;
             }
             Input::WorkEnded => self.running -= 1,
             Input::Shutdown => self.stopping = true,
-            Input::Tick | Input::Work | Input::Drain(_) | Input::Refused(_) => {}
+            Input::Tick | Input::Redial | Input::Work | Input::Drain(_) | Input::Refused(_) => {}
         }
         self.wake = None;
         let actions = self.daemon.on(input, self.now, random);
         for action in &actions {
             self.obey(*action)?;
+        }
+        if input == Input::Redial && !self.stopping {
+            prop_assert!(self.dialing && self.up_since.is_none(), "a redial is at once");
         }
         if self.up_since.is_some() && !self.exited {
             prop_assert!(
@@ -220,6 +269,14 @@ impl World {
         Ok(())
     }
 
+    /// A stream that lived for a minute makes up for the failures before it.
+    fn end_stream(&mut self) {
+        let lived = self.up_since.take().map_or(Duration::ZERO, |since| self.now.saturating_sub(since));
+        if lived >= at(60) {
+            self.failures = 0;
+        }
+    }
+
     fn obey(&mut self, action: Action) -> Result<(), TestCaseError> {
         prop_assert!(!self.exited, "nothing follows an exit");
         match action {
@@ -227,6 +284,7 @@ impl World {
                 prop_assert!(!self.dialing && self.up_since.is_none() && !self.stopping);
                 self.dialing = true;
             }
+            Action::Hangup if self.up_since.is_some() => self.end_stream(),
             Action::Hangup => {
                 prop_assert!(self.dialing);
                 self.dialing = false;
@@ -246,7 +304,8 @@ impl World {
             }
             Action::Wait(pause) => {
                 self.wake = Some(self.now + pause);
-                if self.failures > 0 && self.daemon.state() == DaemonState::Disconnected {
+                prop_assert!(self.daemon.state() != DaemonState::Disconnected || self.failures > 0);
+                if self.daemon.state() == DaemonState::Disconnected {
                     let base = [1, 2, 5, 15, 60][(self.failures - 1).min(4)];
                     prop_assert!(pause <= at(base).mul_f64(1.2), "the wait after {} failures", self.failures);
                 }
