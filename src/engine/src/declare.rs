@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use aegis_core::{
     Kind, NodeId, ObjectKey, Outcome, diagnostic::Diagnostic, ownership::Policy, selector::Target,
 };
-use aegis_kinds::{AnyKind, EdgeGroup, EdgeNode, KINDS, Next, Rollout, Spec, Visitor};
+use aegis_kinds::{AnyKind, Batch, EdgeGroup, EdgeNode, KINDS, Next, Rollout, Spec, Visitor};
 use aegis_wire::error::ApiError;
 
 use crate::{
@@ -53,6 +53,10 @@ impl Decoder for Kinds {
     }
 
     fn refine(&self, kind: &str, path: &str, text: &str) -> Option<Refined> {
+        if (kind, path) == (Rollout::NAME, "spec.strategy.batch") {
+            let (message, help) = Batch::fault(text)?;
+            return Some(Refined { within: 0..text.len(), message, help: Some(help.to_owned()) });
+        }
         if ![(EdgeGroup::NAME, "spec.selector"), (Rollout::NAME, "spec.target")].contains(&(kind, path)) {
             return None;
         }

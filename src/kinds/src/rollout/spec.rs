@@ -199,30 +199,61 @@ impl Serialize for Batch {
     }
 }
 
+/// What a batch may be.
+const BATCH: &str = "a number of hosts above 0, or a share from 1% to 100%";
+
+impl Batch {
+    /// Why `text` is no batch, and the way out; none: it is one, as far as a scalar's text says so.
+    pub fn fault(text: &str) -> Option<(String, &'static str)> {
+        let given = text.parse().map_or_else(|_| Given::Share(text.to_owned()), Given::Hosts);
+        let message = format!("'spec.strategy.batch' must be {BATCH}");
+        given
+            .read()
+            .is_none()
+            .then_some((message, "leave it out for one host at a time, or write such as 2 or 25%"))
+    }
+}
+
+/// What stands where a batch should.
+enum Given {
+    Hosts(i64),
+    Share(String),
+}
+
+impl Given {
+    fn read(self) -> Option<Batch> {
+        let size = match self {
+            Self::Hosts(hosts) => u32::try_from(hosts).ok().filter(|hosts| *hosts > 0).map(WaveSize::Hosts),
+            Self::Share(share) => {
+                let percent = share.strip_suffix('%').and_then(|percent| percent.parse::<u8>().ok());
+                percent.filter(|percent| (1..=100).contains(percent)).map(WaveSize::Percent)
+            }
+        };
+        size.map(Batch)
+    }
+}
+
 impl<'de> Deserialize<'de> for Batch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NumberOrShare;
         impl de::Visitor<'_> for NumberOrShare {
-            type Value = Batch;
+            type Value = Given;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number of hosts above 0, or a share from 1% to 100%")
+                f.write_str(BATCH)
             }
-            fn visit_u64<E: de::Error>(self, hosts: u64) -> Result<Batch, E> {
-                let wrong = || E::invalid_value(de::Unexpected::Unsigned(hosts), &self);
-                u32::try_from(hosts).ok().filter(|n| *n > 0).map(WaveSize::Hosts).map(Batch).ok_or_else(wrong)
+            fn visit_u64<E: de::Error>(self, hosts: u64) -> Result<Given, E> {
+                Ok(Given::Hosts(i64::try_from(hosts).unwrap_or(i64::MAX)))
             }
-            fn visit_i64<E: de::Error>(self, hosts: i64) -> Result<Batch, E> {
-                let wrong = || E::invalid_value(de::Unexpected::Signed(hosts), &self);
-                u64::try_from(hosts).map_err(|_| wrong()).and_then(|hosts| self.visit_u64(hosts))
+            fn visit_i64<E: de::Error>(self, hosts: i64) -> Result<Given, E> {
+                Ok(Given::Hosts(hosts))
             }
-            fn visit_str<E: de::Error>(self, share: &str) -> Result<Batch, E> {
-                let percent = share.strip_suffix('%').and_then(|p| p.parse::<u8>().ok());
-                let percent = percent.filter(|p| (1..=100).contains(p));
-                let wrong = || E::invalid_value(de::Unexpected::Str(share), &self);
-                percent.map(WaveSize::Percent).map(Batch).ok_or_else(wrong)
+            fn visit_str<E: de::Error>(self, share: &str) -> Result<Given, E> {
+                Ok(Given::Share(share.to_owned()))
             }
         }
-        deserializer.deserialize_any(NumberOrShare)
+        // Refused out here, so that a decoder of manifests knows the place of the value.
+        let given = deserializer.deserialize_any(NumberOrShare)?;
+        given.read().ok_or_else(|| de::Error::custom(format_args!("a batch must be {BATCH}")))
     }
 }
 

@@ -129,6 +129,12 @@ fn calls_of_built_in_tools_are_checked_and_others_are_left_to_the_hosts() {
 }
 
 #[test]
+fn wrong_arguments_lead_to_what_explains_them() {
+    let refusal = Rollout::check("app", &with("args", json!({"comand": "true"}))).unwrap_err();
+    assert_eq!(refusal.help.unwrap(), "`aegis edge tools show cmd.run` explains its arguments");
+}
+
+#[test]
 fn it_names_its_group_its_host_and_its_context() {
     let names = |spec: &RolloutSpec| -> Vec<(&str, String)> {
         Rollout::references(spec).into_iter().map(|reference| (reference.kind, reference.name)).collect()

@@ -37,3 +37,21 @@ fn a_rollouts_target_is_marked_where_it_is_wrong() {
     let shown = load(&sources, &Kinds).map(|_| ()).unwrap_err().render(false);
     assert!(shown.contains("unknown key 'tgs'\n --> fleet.yaml:6:11\n"), "{shown}");
 }
+
+#[test]
+fn a_batch_that_is_none_is_marked_with_its_path_and_the_way_out() {
+    for batch in ["0", "-1", "101%", "4294967296", "1 0"] {
+        let text = format!(
+            "apiVersion: aegis.dev/v1\nkind: Rollout\nmetadata:\n  name: web\nspec:\n  target: all\n  tool: shell\n  \
+             strategy:\n    batch: {batch}\n"
+        );
+        let sources = Sources::from_texts([("fleet.yaml", text)]).unwrap();
+        let shown = load(&sources, &Kinds).map(|_| ()).unwrap_err().render(false);
+        let what = "'spec.strategy.batch' must be a number of hosts above 0, or a share from 1% to 100%\n --> fleet.yaml:9:12\n";
+        assert!(shown.contains(what), "{shown}");
+        assert!(
+            shown.contains("= help: leave it out for one host at a time, or write such as 2 or 25%"),
+            "{shown}"
+        );
+    }
+}
