@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aegis_core::{NodeId, fleet::TargetOutcome};
+use aegis_core::{
+    NodeId,
+    fleet::{Input, TargetOutcome},
+};
 use aegis_store::Batch;
 use aegis_wire::{ApiError, Code, operator::RolloutPhase};
 use tokio::time::{Instant, timeout};
@@ -12,7 +15,12 @@ use super::{
     record::{Current, Header, Host, Record, Work},
     rows::{self, Declared},
 };
-use crate::{failed, lock, operator::members, state::Controller};
+use crate::{
+    failed, lock,
+    operator::members,
+    runs::{self, RunHandle, Runs},
+    state::Controller,
+};
 
 /// How long hosts have time to come back after the controller's restart, before the rollout goes on without them.
 const COMING_BACK: Duration = Duration::from_mins(2);
@@ -73,10 +81,18 @@ impl Driver {
         }
         let store = self.controller.store.clone();
         let Some(declared) = rows::declared(&*store, &self.place).map_err(failed)? else {
+            if let Some(handle) = self.under_way() {
+                handle.cancel(&self.place.subject()).await;
+            }
             return self.forget().await;
         };
         let known = self.with(|record| record.header.clone()).filter(|known| known.digest == declared.digest);
         let Some(header) = known else {
+            // One that nobody follows since that failed ends before another begins.
+            if let Some(handle) = self.under_way() {
+                handle.steer(Input::Halt("another spec took its place".to_owned()));
+                return Ok(Next::Wait(Some(RETRY)));
+            }
             self.begin_anew(&declared).await?;
             return Ok(Next::Again);
         };
@@ -244,12 +260,22 @@ impl Driver {
         Ok(Next::Gone)
     }
 
-    /// A run was under way when the controller ended: what became of it is in its rows.
+    /// A run was under way when following it failed, and goes on: it may wait for a word. Or the controller ended: what
+    /// became of the run is in its rows.
     async fn settle(&mut self, declared: &Declared, current: Current) -> Result<Next, ApiError> {
+        if let Some(handle) = self.under_way() {
+            return self.go_along(declared, &handle, current).await;
+        }
         match self.read_again(&current).await? {
             Some(fold) => self.ended(declared, fold, None).await,
             None => Ok(Next::Wait(Some(RETRY))),
         }
+    }
+
+    /// The current run, if it was begun here and isn't over.
+    fn under_way(&self) -> Option<RunHandle> {
+        let current = self.with(|record| record.header.current.clone()).flatten()?;
+        Runs::under_way(&self.controller, &runs::Place { tenant: self.place.tenant.clone(), id: current.run })
     }
 
     /// After a restart hosts have some time to come back. None: they had it.
@@ -261,7 +287,11 @@ impl Driver {
     }
 
     /// Says why nothing happens.
-    async fn wait(&mut self, message: String, patience: Option<Duration>) -> Result<Next, ApiError> {
+    pub(super) async fn wait(
+        &mut self,
+        message: String,
+        patience: Option<Duration>,
+    ) -> Result<Next, ApiError> {
         let is_news = self.read(|record| {
             let header = &record.header;
             header.phase != RolloutPhase::Waiting || header.message != message

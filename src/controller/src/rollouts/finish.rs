@@ -4,7 +4,7 @@ use aegis_core::fleet::{RunState, TargetOutcome};
 use aegis_wire::{ApiError, Code, operator::RolloutPhase};
 
 use super::{
-    driver::{Driver, Next},
+    driver::{Driver, Next, RETRY},
     fold::Fold,
     follow::Health,
     record::{Current, Record, Work},
@@ -59,6 +59,8 @@ impl Driver {
         self.save(true).await?;
         match (error.code, current.work) {
             (Code::Internal | Code::Unavailable, _) => Err(error),
+            // Others' runs end sooner or later.
+            (Code::Exhausted, _) => self.wait(error.message, Some(RETRY)).await,
             (_, Work::Rollback) => {
                 let reason = self.read(|record| record.header.rolling_back.clone()).unwrap_or_default();
                 let message = format!("{reason}; it can't be taken back: {}", error.message);

@@ -67,9 +67,11 @@ impl Fold {
         for target in targets {
             let node = self.targets.get(*target as usize);
             if let Some(host) = node.and_then(|node| record.hosts.get_mut(node)) {
-                host.run = Some(self.current.run.clone());
+                // A run is heard again by whoever follows it anew.
+                if host.run.replace(self.current.run.clone()).as_ref() != Some(&self.current.run) {
+                    host.attempts += 1;
+                }
                 host.wave = wave;
-                host.attempts += 1;
                 host.outcome = None;
             }
         }

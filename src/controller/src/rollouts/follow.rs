@@ -30,7 +30,8 @@ pub(super) struct Health {
 /// What a run that is followed has been told.
 #[derive(Debug, Default)]
 struct Told {
-    paused: bool,
+    /// None: neither to pause nor to go on, by this follower.
+    paused: Option<bool>,
     /// To end, in one way or another.
     to_end: bool,
 }
@@ -54,8 +55,18 @@ impl Driver {
             Ok(handle) => handle,
             Err(error) => return self.refused(&current, error).await,
         };
+        self.go_along(declared, &handle, current).await
+    }
+
+    /// To the end of a run, from wherever it is.
+    pub(super) async fn go_along(
+        &mut self,
+        declared: &Declared,
+        handle: &RunHandle,
+        current: Current,
+    ) -> Result<Next, ApiError> {
         let mut fold = Fold::new(current);
-        let complaint = self.follow(declared, &handle, &mut fold).await?;
+        let complaint = self.follow(declared, handle, &mut fold).await?;
         if fold.finished.is_none() {
             // Its end couldn't be written. Until somebody does, nobody knows who had the call.
             return Ok(Next::Wait(Some(RETRY)));
@@ -73,22 +84,31 @@ impl Driver {
         let mut watcher = handle.watch();
         let mut told = Told::default();
         let mut complaint = None;
+        let mut gate = false;
+        self.heed(declared, handle, &mut told).await?;
         loop {
             tokio::select! {
                 events = watcher.next() => {
                     let Some(events) = events else { return Ok(complaint) };
                     for event in events? {
                         let is_wave = matches!(event.what, RunChange::WaveStarted { .. } | RunChange::WaveEnded { .. });
-                        let has_ended = matches!(event.what, RunChange::WaveEnded { .. });
+                        if is_wave {
+                            gate = matches!(event.what, RunChange::WaveEnded { .. });
+                        }
                         self.with(|record| fold.take(record, event));
                         if is_wave && fold.current.work != Work::Check {
                             self.save(false).await?;
                         }
-                        let is_gate = has_ended && fold.current.work == Work::Deploy && fold.halted.is_none();
-                        if is_gate && declared.spec.health_check.is_some() && !told.to_end {
-                            complaint = self.look_after_wave(declared, handle).await?;
-                            self.heed(declared, handle, &mut told).await?;
-                        }
+                    }
+                    // Whoever follows anew hears of gates again that were passed long ago.
+                    if !gate || watcher.is_behind() {
+                        continue;
+                    }
+                    gate = false;
+                    let is_meant = fold.current.work == Work::Deploy && fold.halted.is_none();
+                    if is_meant && declared.spec.health_check.is_some() && !told.to_end {
+                        complaint = self.look_after_wave(declared, handle).await?;
+                        self.heed(declared, handle, &mut told).await?;
                     }
                 }
                 () = self.changed.notified() => self.heed(declared, handle, &mut told).await?,
@@ -144,7 +164,9 @@ impl Driver {
         let mut fold = Fold::new(current);
         match self.start(declared, Work::Check, fold.current.run.clone(), nodes).await {
             Ok(handle) => drop(self.follow(declared, &handle, &mut fold).await?),
-            Err(error) if matches!(error.code, Code::Internal | Code::Unavailable) => return Err(error),
+            Err(error) if matches!(error.code, Code::Internal | Code::Unavailable | Code::Exhausted) => {
+                return Err(error);
+            }
             Err(error) => {
                 let complaint = Some(format!("the health check can't be run: {}", error.message));
                 return Ok(Some(Health { complaint, unwell: nodes.to_vec() }));
@@ -195,8 +217,8 @@ impl Driver {
                 told.to_end = true;
                 handle.steer(Input::Halt("another spec took its place".to_owned()));
             }
-            (Some(_), None) if paused != told.paused => {
-                told.paused = paused;
+            (Some(_), None) if Some(paused) != told.paused => {
+                told.paused = Some(paused);
                 handle.steer(if paused { Input::Pause } else { Input::Resume });
             }
             (Some(_), None) => {}

@@ -194,6 +194,11 @@ impl Watcher {
         Self { store, source, next: 1, last: u64::MAX, items: None, failure: None, out: Vec::new() }
     }
 
+    /// Whether more is known to be kept than was handed out.
+    pub const fn is_behind(&self) -> bool {
+        self.next <= self.last
+    }
+
     /// The next events, in order. None: that was all.
     pub async fn next(&mut self) -> Option<Result<Vec<RunEvent>, ApiError>> {
         self.out.clear();

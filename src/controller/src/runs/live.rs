@@ -15,8 +15,8 @@ use aegis_wire::{
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{flight::Flight, journal::Journal};
-use crate::state::Order;
+use super::{Place, RunHandle, Runs, flight::Flight, journal::Journal};
+use crate::state::{Controller, Order};
 
 /// How much of results may wait for the tasks of all runs, in KiB.
 const ROOM: usize = 32 * 1024;
@@ -79,6 +79,13 @@ pub(crate) enum Said {
 impl fmt::Debug for LiveRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveRun").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Runs {
+    /// The run, if it was begun here and isn't over.
+    pub fn under_way(controller: &Arc<Controller>, place: &Place) -> Option<RunHandle> {
+        controller.runs.find(place).map(|run| RunHandle { controller: controller.clone(), run })
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod catch_up;
+mod failures;
 mod health;
 mod once;
 mod restart;

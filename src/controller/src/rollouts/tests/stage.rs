@@ -37,6 +37,8 @@ pub(super) struct Mortal {
     dead: AtomicBool,
     /// It dies with a write of such a key, when so many have been.
     dies_with: Mutex<Option<(String, u32)>>,
+    /// Writes of such keys fail: after so many that don't, so many.
+    fails_with: Mutex<Option<(String, u32, u32)>>,
 }
 
 impl Store for Mortal {
@@ -44,12 +46,18 @@ impl Store for Mortal {
         if self.dead.load(Ordering::SeqCst) {
             batch.check("no such key", Revision(u64::MAX));
         }
+        if let Some((prefix, spared, failing)) = lock(&self.fails_with).as_mut()
+            && batch.writes.iter().any(|write| is_of(write, prefix))
+        {
+            if *spared > 0 {
+                *spared -= 1;
+            } else if *failing > 0 {
+                *failing -= 1;
+                batch.check("no such key", Revision(u64::MAX));
+            }
+        }
         let is_last = lock(&self.dies_with).as_mut().is_some_and(|(prefix, left)| {
-            let is_such = |write: &Write| match write {
-                Write::Put { key, .. } | Write::Delete { key } => key.starts_with(prefix.as_str()),
-                Write::Append { .. } => false,
-            };
-            let is_one = batch.writes.iter().any(is_such);
+            let is_one = batch.writes.iter().any(|write| is_of(write, prefix));
             *left = left.saturating_sub(u32::from(is_one));
             is_one && *left == 0
         });
@@ -84,6 +92,14 @@ impl Store for Mortal {
     }
     fn backup(&self, path: &std::path::Path) -> Result<(), StoreError> {
         self.inner.backup(path)
+    }
+}
+
+/// Whether it is a write of such a key.
+fn is_of(write: &Write, prefix: &str) -> bool {
+    match write {
+        Write::Put { key, .. } | Write::Delete { key } => key.starts_with(prefix),
+        Write::Append { .. } => false,
     }
 }
 
@@ -252,6 +268,16 @@ impl Stage {
     /// It will lose its power with the write of such a key that is number `count` from now on.
     pub fn crash_with(&self, prefix: &str, count: u32) {
         *lock(&self.store.dies_with) = Some((prefix.to_owned(), count));
+    }
+
+    /// So many writes of such keys will fail, after so many that won't.
+    pub fn fail_with(&self, prefix: &str, spared: u32, failing: u32) {
+        *lock(&self.store.fails_with) = Some((prefix.to_owned(), spared, failing));
+    }
+
+    /// Whether all those writes have failed.
+    pub fn has_failed(&self) -> bool {
+        lock(&self.store.fails_with).as_ref().is_some_and(|(_, _, failing)| *failing == 0)
     }
 
     /// Whether it has lost its power.
