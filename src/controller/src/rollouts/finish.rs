@@ -1,6 +1,9 @@
 //! What the end of a run means for its rollout, and how a rollout ends.
 
-use aegis_core::fleet::{RunState, TargetOutcome};
+use aegis_core::{
+    NodeId,
+    fleet::{RunState, TargetOutcome},
+};
 use aegis_wire::{ApiError, Code, operator::RolloutPhase};
 
 use super::{
@@ -53,8 +56,13 @@ impl Driver {
         Ok(Next::Again)
     }
 
-    /// The run didn't even begin.
-    pub(super) async fn refused(&mut self, current: &Current, error: ApiError) -> Result<Next, ApiError> {
+    /// The run on these hosts didn't even begin.
+    pub(super) async fn refused(
+        &mut self,
+        current: &Current,
+        nodes: &[NodeId],
+        error: ApiError,
+    ) -> Result<Next, ApiError> {
         self.with(|record| record.forget_run(&current.run));
         self.save(true).await?;
         match (error.code, current.work) {
@@ -66,9 +74,20 @@ impl Driver {
                 let message = format!("{reason}; it can't be taken back: {}", error.message);
                 self.finish(RolloutPhase::Halted, message).await
             }
-            (_, Work::Deploy | Work::CatchUp | Work::Check) => {
-                self.finish(RolloutPhase::Halted, error.message).await
+            (_, Work::CatchUp) => {
+                // What those that joined late can't do ends nothing for the others, nor for those still to come.
+                self.with(|record| {
+                    for node in nodes {
+                        if let Some(host) = record.hosts.get_mut(node) {
+                            host.outcome = Some(TargetOutcome::Error);
+                            host.refused = Some(error.message.clone());
+                        }
+                    }
+                });
+                self.save(true).await?;
+                Ok(Next::Again)
             }
+            (_, Work::Deploy | Work::Check) => self.finish(RolloutPhase::Halted, error.message).await,
         }
     }
 

@@ -95,13 +95,18 @@ impl Fold {
 
     /// Who failed and how, for people; none: nobody did.
     pub fn complaint(&self) -> Option<String> {
-        let told: Vec<&str> = self.failures.iter().take(NAMED).map(|(_, how)| how.as_str()).collect();
-        let more = self.failures.len().saturating_sub(NAMED);
-        match (told.is_empty(), more) {
-            (true, _) => None,
-            (false, 0) => Some(told.join("; ")),
-            (false, more) => Some(format!("{}; and {more} more", told.join("; "))),
-        }
+        let told: Vec<String> = self.failures.iter().map(|(_, how)| how.clone()).collect();
+        some_of(&told)
+    }
+}
+
+/// The first of them, and how many more there are; none: there are none.
+pub(super) fn some_of(all: &[String]) -> Option<String> {
+    let (told, more) = all.split_at(all.len().min(NAMED));
+    match (told.is_empty(), more.len()) {
+        (true, _) => None,
+        (false, 0) => Some(told.join("; ")),
+        (false, more) => Some(format!("{}; and {more} more", told.join("; "))),
     }
 }
 

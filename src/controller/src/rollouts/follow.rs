@@ -53,7 +53,7 @@ impl Driver {
         self.save(true).await?;
         let handle = match self.start(declared, work, current.run.clone(), nodes).await {
             Ok(handle) => handle,
-            Err(error) => return self.refused(&current, error).await,
+            Err(error) => return self.refused(&current, nodes, error).await,
         };
         self.go_along(declared, &handle, current).await
     }

@@ -164,7 +164,7 @@ pub(crate) fn status(
     let record = known
         .filter(|record| record.header.digest == declared.digest)
         .unwrap_or_else(|| Record::new(declared.revision, declared.digest.clone()));
-    Ok(Some(record.status(&place.name, &steering, declared.spec.catch_up)))
+    Ok(Some(record.status(&place.name, &steering, &declared.spec)))
 }
 
 /// What the rollouts' tasks have to hear of.

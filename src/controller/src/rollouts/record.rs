@@ -7,10 +7,11 @@ use aegis_core::{
     NodeId,
     fleet::{Counts, RunId, TargetOutcome},
 };
+use aegis_kinds::RolloutSpec;
 use aegis_wire::operator::{RolloutHost, RolloutPhase, RolloutStatus};
 use serde::{Deserialize, Serialize};
 
-use super::rows::Steering;
+use super::{fold::some_of, rows::Steering};
 use crate::clock::exact_time;
 
 /// How many runs are remembered; catching up goes on for ever.
@@ -82,6 +83,9 @@ pub(crate) struct Host {
     pub wave: u32,
     /// How often it got the call.
     pub attempts: u32,
+    /// Why the call can't be for it: no run says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// How taking back ended.
     pub taken_back: Option<TargetOutcome>,
 }
@@ -95,13 +99,14 @@ pub(crate) struct Record {
 
 impl Host {
     pub fn new(name: String) -> Self {
-        Self { name, outcome: None, run: None, wave: 0, attempts: 0, taken_back: None }
+        Self { name, outcome: None, run: None, wave: 0, attempts: 0, refused: None, taken_back: None }
     }
 
     /// Whether the call may have changed it, and it can be asked to take that back.
     fn was_reached(&self) -> bool {
         use TargetOutcome::{Error, Ok, TimedOut};
-        matches!(self.outcome, Some(Ok | Error | TimedOut))
+        // One that can't do what is wanted ends in an error, too, and got nothing.
+        self.attempts > 0 && matches!(self.outcome, Some(Ok | Error | TimedOut))
     }
 
     /// Whether it is caught up with as soon as it is there.
@@ -206,7 +211,7 @@ impl Record {
         }
     }
 
-    /// How the hosts' turns ended, in words: `2 ok, 1 error`.
+    /// How the hosts' turns ended, in words: `2 ok, 1 error`, and why hosts were refused.
     pub fn summary(&self) -> String {
         let counts = self.counts();
         let parts: Vec<String> = counts
@@ -214,14 +219,30 @@ impl Record {
             .iter()
             .map(|(outcome, count)| format!("{count} {}", outcome.as_str().replace('_', " ")))
             .collect();
-        parts.join(", ")
+        let refused = self.hosts.values().filter_map(|host| Some((&host.name, host.refused.as_ref()?)));
+        let refused: Vec<String> = refused.map(|(name, why)| format!("{name}: {why}")).collect();
+        std::iter::once(parts.join(", ")).chain(some_of(&refused)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// What it waits for between two waves; none: that's not where it is.
+    fn waits_for(&self, spec: &RolloutSpec) -> Option<String> {
+        let header = &self.header;
+        let current = header.current.as_ref().filter(|_| header.phase == RolloutPhase::Waiting)?;
+        if current.work == Work::Deploy && spec.health_check.is_some() && header.checked < header.wave {
+            return Some("waiting for the health check".to_owned());
+        }
+        let pause = spec.strategy.pause.filter(|pause| !pause.0.is_zero())?;
+        Some(format!("the next begins after the pause of {pause}"))
     }
 
     /// As an operator sees it.
-    pub fn status(&self, name: &str, steering: &Steering, catches_up: bool) -> RolloutStatus {
+    pub fn status(&self, name: &str, steering: &Steering, spec: &RolloutSpec) -> RolloutStatus {
         let header = &self.header;
         let (mut phase, mut message) = (header.phase, header.message.clone());
-        if !self.is_over(catches_up) {
+        if let Some(what) = self.waits_for(spec) {
+            message = format!("{message}; {what}");
+        }
+        if !self.is_over(spec.catch_up) {
             if let Some(by) = steering.aborted_by(header.generation) {
                 message = format!("being aborted by {by}");
             } else if let Some(by) = &steering.paused_by {

@@ -87,3 +87,24 @@ async fn one_that_joins_and_isnt_well_takes_nothing_back() {
     assert_eq!(states(&status), ["ok", "error"]);
     assert_eq!(stage.calls(), ["web-1 deploy", "web-1 check", "web-2 deploy", "web-2 check"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_joins_without_the_tool_is_an_error_of_its_own_and_later_ones_are_served() {
+    let mut stage = Stage::of(1).await;
+    stage.declares("web-1").await;
+    let mut spec = owners();
+    spec["catchUp"] = json!(true);
+    spec["rollback"] = call("undo");
+    stage.apply(&spec).await;
+    stage.until(RolloutPhase::Complete).await;
+    stage.join(2).await;
+    let status = stage.until(RolloutPhase::Failed).await;
+    let why = "1 ok, 1 error; web-2: there is no tool 'app.deploy' on any of the hosts";
+    assert_eq!((states(&status), status.message.as_str()), (vec!["ok", "error"], why));
+    stage.join(3).await;
+    stage.declares("web-3").await;
+    let status = stage.until_so("done", |status| status.targets == 3 && status.phase.is_over()).await;
+    assert_eq!((states(&status), status.phase), (vec!["ok", "error", "ok"], RolloutPhase::Failed));
+    assert!(status.message.starts_with("2 ok, 1 error; web-2: there is no tool"), "{}", status.message);
+    assert_eq!(stage.calls(), ["web-1 deploy", "web-3 deploy"]);
+}

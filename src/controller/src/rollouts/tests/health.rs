@@ -98,3 +98,31 @@ async fn a_host_that_left_since_is_asked_once_and_not_waited_for() {
     assert!(status.message.ends_with("; taken back on 1 of 2 hosts"), "{}", status.message);
     assert_eq!(stage.calls()[2..], ["web-2 undo"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_sent_nothing_has_nothing_to_take_back() {
+    let stage = Stage::of(3).await;
+    stage.declares("web-1").await;
+    stage.declares("web-3").await;
+    stage.acts("web-3", "check", Act::Fail);
+    let mut spec = owners();
+    spec["strategy"] = json!({"batch": 3, "onError": "continue"});
+    spec["healthCheck"] = call("check");
+    spec["rollback"] = call("undo");
+    stage.apply(&spec).await;
+    let status = stage.until(RolloutPhase::RolledBack).await;
+    assert_eq!(states(&status), ["rolled_back", "error", "rolled_back"]);
+    assert!(status.message.ends_with("; taken back on 2 of 2 hosts"), "{}", status.message);
+    assert_eq!(stage.calls()[4..], ["web-1 undo", "web-3 undo"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_two_waves_it_says_what_it_waits_for() {
+    let stage = Stage::of(2).await;
+    stage.acts("web-1", "check", Act::Hang);
+    let mut spec = with("healthCheck", call("check"));
+    spec["strategy"] = json!({"pause": "20s"});
+    stage.apply(&spec).await;
+    let waiting = stage.until(RolloutPhase::Waiting).await;
+    assert_eq!(waiting.message, "wave 1 of 2 has ended; waiting for the health check");
+}

@@ -34,6 +34,11 @@ fn call(command: &str) -> Value {
     json!({"tool": "cmd.run", "args": {"command": command}})
 }
 
+/// A rollout of a tool that hosts' owners declare, or don't.
+fn owners() -> Value {
+    json!({"target": "all", "tool": "app.deploy", "args": {"name": "deploy"}})
+}
+
 /// The states of the hosts, in the order of the ids.
 fn states(status: &RolloutStatus) -> Vec<&str> {
     status.hosts.iter().map(|host| host.state.as_str()).collect()

@@ -55,7 +55,8 @@ async fn between_two_waves_it_waits() {
     let stage = Stage::of(2).await;
     stage.apply(&with("strategy", json!({"pause": "20s"}))).await;
     let waiting = stage.until(RolloutPhase::Waiting).await;
-    assert_eq!((waiting.message.as_str(), stage.calls().len()), ("wave 1 of 2 has ended", 1));
+    let message = "wave 1 of 2 has ended; the next begins after the pause of 20s";
+    assert_eq!((waiting.message.as_str(), stage.calls().len()), (message, 1));
     tokio::time::sleep(Duration::from_secs(19)).await;
     assert_eq!(stage.calls().len(), 1);
     stage.until(RolloutPhase::Complete).await;

@@ -27,7 +27,7 @@ use crate::{
     rollouts::{Place, keep, rows, watch},
     runs::recover,
     state::Controller,
-    testing::{Daemon, Host, Operator, host, restarted, tenant, with_parts},
+    testing::{Daemon, Host, Operator, host, owners_tool, restarted, tenant, with_parts},
 };
 
 /// A store whose machine can lose its power: from then on nothing is written.
@@ -168,6 +168,16 @@ impl Stage {
         let host = host(&self.controller, "default", seeds[number - 1], &format!("web-{number}")).await;
         self.hosts.push(host.clone());
         self.connect(&host.name).await;
+    }
+
+    /// The owner of the connected host declares `app.deploy`.
+    pub async fn declares(&self, name: &str) {
+        let host = self.hosts.iter().find(|host| host.name == name).unwrap();
+        let (mut node, _) = crate::nodes::get(&*self.controller.store, &host.id).unwrap().unwrap();
+        node.capabilities.tools = vec![owners_tool("app.deploy")];
+        let mut batch = Batch::new();
+        batch.put(keyspace::node(&host.id), crate::nodes::json(&node));
+        self.store.commit(batch).await.unwrap();
     }
 
     /// A host connects, or connects again.
@@ -345,7 +355,8 @@ async fn play(mut daemon: Daemon, name: String, script: Shared) {
             Command::InvokeTool { order, arguments, .. } => {
                 let order = order.read().unwrap();
                 let arguments: Value = serde_json::from_slice(&arguments).unwrap();
-                let command = arguments["command"].as_str().unwrap().to_owned();
+                let command =
+                    arguments["command"].as_str().or(arguments["name"].as_str()).unwrap().to_owned();
                 let record = rows::record(&*daemon.controller.store, &place()).unwrap();
                 let act = {
                     let mut script = lock(&script);
