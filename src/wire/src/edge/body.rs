@@ -135,10 +135,14 @@ impl Body for Event {
                 if progress.data.len() > OUTPUT_CHUNK {
                     return Err(Malformed("a piece of output has at most 32 KiB".to_owned()));
                 }
+                if progress.data.is_empty() {
+                    return Err(Malformed("a piece of output has at least one byte".to_owned()));
+                }
                 Self::CommandProgress {
                     command: command_id(&progress.command_id)?,
                     stderr: progress.stderr,
-                    data: progress.data,
+                    // It may wait for long: it must not keep the whole frame in memory.
+                    data: Bytes::copy_from_slice(&progress.data),
                 }
             }
             event_body::Event::Ack(ack) => Self::Ack { sequence: ack.sequence },
@@ -331,6 +335,28 @@ mod tests {
             CommandResult { data: long.clone(), ..result() },
         ] {
             assert!(Event::decode(Event::CommandResult(result).encode()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_piece_of_output_is_never_empty() {
+        let empty = Event::CommandProgress { command: command(), stderr: false, data: Bytes::new() };
+        assert!(Event::decode(empty.encode()).is_err());
+    }
+
+    #[test]
+    fn what_is_read_keeps_no_frame_in_memory() {
+        let piece =
+            Event::CommandProgress { command: command(), stderr: false, data: Bytes::from_static(b"x") };
+        for event in [piece, Event::CommandResult(result())] {
+            let frame = event.encode();
+            let within = frame.as_ptr_range();
+            let kept = match Event::decode(frame.clone()).unwrap() {
+                Event::CommandProgress { data, .. } => vec![data],
+                Event::CommandResult(result) => vec![result.stdout, result.stderr, result.data],
+                _ => vec![],
+            };
+            assert!(!kept.is_empty() && kept.iter().all(|bytes| !within.contains(&bytes.as_ptr())));
         }
     }
 

@@ -273,11 +273,12 @@ impl TryFrom<proto::CommandResult> for CommandResult {
             exit_code: from.exit_code,
             error: from.error,
             refusal: if from.refusal.is_empty() { None } else { Some(from.refusal.parse()?) },
-            stdout: from.stdout,
-            stderr: from.stderr,
+            // They may wait for long: they must not keep the whole frame in memory.
+            stdout: Bytes::copy_from_slice(&from.stdout),
+            stderr: Bytes::copy_from_slice(&from.stderr),
             stdout_bytes: from.stdout_bytes,
             stderr_bytes: from.stderr_bytes,
-            data: from.data,
+            data: Bytes::copy_from_slice(&from.data),
             duration: Duration::from_millis(from.duration_ms),
         })
     }
