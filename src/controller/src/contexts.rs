@@ -14,11 +14,7 @@ use aegis_store::{Batch, Store, StoreError};
 use aegis_wire::ApiError;
 use serde::Deserialize;
 
-use crate::{
-    keyspace, lock,
-    nodes::read,
-    state::{Controller, Order},
-};
+use crate::{keyspace, lock, nodes::read, state::Controller};
 
 /// The kind whose objects these are.
 pub(crate) const KIND: &str = "SecurityContext";
@@ -92,9 +88,10 @@ impl Controller {
     /// connected are told at once.
     pub(crate) fn contexts_changed(&self, tenant: &TenantId) {
         self.contexts.forget(tenant);
-        for node in self.live.connected() {
-            // One that takes nothing now looks by itself before its next order.
-            let _ = self.bus.send(&node, Order::Look);
+        match crate::nodes::of_tenant(&*self.store, tenant) {
+            Ok(nodes) => nodes.iter().for_each(|node| self.bus.poke(&node.id)),
+            // Each looks by itself before its next order.
+            Err(error) => tracing::error!(%error, "the hosts can't be told of the security contexts"),
         }
     }
 

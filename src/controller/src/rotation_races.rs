@@ -149,6 +149,9 @@ impl Bus<Order> for LateBus {
     fn send(&self, node: &NodeId, message: Order) -> Result<(), NotRouted> {
         self.bus.send(node, message)
     }
+    fn poke(&self, node: &NodeId) {
+        self.bus.poke(node);
+    }
     fn evict(&self, node: &NodeId) {
         self.bus.evict(node);
     }

@@ -10,7 +10,7 @@ use aegis_core::{
     NodeId, TenantId,
     session::{EndReason, HELLO_WITHIN, Inbound, NodeStream, Outbound, StreamInput, StreamState},
 };
-use aegis_store::{Batch, Registration};
+use aegis_store::{Batch, Call, Registration};
 use aegis_wire::{
     ApiError, Envelope, PublicKey, Unverified,
     edge::{Capabilities, Command, Event},
@@ -72,7 +72,7 @@ pub(crate) struct ContextsTold {
 }
 
 enum Step {
-    Order(Option<Order>),
+    Order(Option<Call<Order>>),
     Event(Option<Result<Unverified, ApiError>>),
 }
 
@@ -143,19 +143,20 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
         self.look()
     }
 
-    fn obey(&mut self, order: Option<Order>) -> Result<(), End> {
+    fn obey(&mut self, order: Option<Call<Order>>) -> Result<(), End> {
         let Some(link) = &mut self.link else { return Ok(()) };
         match order {
-            Some(Order::Tick) => self.advance(StreamInput::Tick),
-            Some(Order::Stopping) => self.advance(StreamInput::Stopping),
-            Some(Order::Invoke(ticket)) => self.invoke(ticket),
-            Some(Order::Look) => self.push_contexts(),
-            Some(Order::Shutdown(reason)) => {
+            Some(Call::Message(Order::Tick)) => self.advance(StreamInput::Tick),
+            Some(Call::Message(Order::Stopping)) => self.advance(StreamInput::Stopping),
+            Some(Call::Message(Order::Invoke(ticket))) => self.invoke(ticket),
+            // The commands that it has are looked at after every step.
+            Some(Call::Poke) => self.push_contexts(),
+            Some(Call::Message(Order::Shutdown(reason))) => {
                 let command = Command::Shutdown { reason: reason.into() };
                 self.outbox.push_back(link.seal(&self.controller, &command)?);
                 Ok(())
             }
-            Some(Order::Refresh) => {
+            Some(Call::Message(Order::Refresh)) => {
                 let Some((node, _)) = nodes::get(&*self.controller.store, &link.node)? else { return Ok(()) };
                 link.note_rotation(&self.controller, &node);
                 let drain = nodes::declared(&*self.controller.store, &node)?.drain.unwrap_or(false);

@@ -56,8 +56,6 @@ pub(crate) enum Order {
     Shutdown(Box<str>),
     /// Send it a command.
     Invoke(Ticket),
-    /// Something may have to be said of the commands that it has, or of security contexts.
-    Look,
 }
 
 /// Where and how a controller works: what [`Controller`] is made of.

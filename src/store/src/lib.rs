@@ -21,7 +21,7 @@ use std::{collections::BTreeSet, path::Path};
 pub use aegis_core::Revision;
 
 pub use batch::{Append, Batch, Check, Pending, Write};
-pub use bus::{Bus, LocalBus, NotRouted, Registration};
+pub use bus::{Bus, Call, LocalBus, NotRouted, Registration};
 pub use lmdb::{LmdbStore, Options as LmdbOptions};
 pub use memory::MemoryStore;
 pub use watch::{Changed, Watch};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     flight::{Flight, Ticket},
-    journal::Chunk,
+    gathered::Gathered,
 };
 
 /// The longest error text that a host may give, in bytes.
@@ -21,6 +21,8 @@ pub(crate) struct Carried(BTreeMap<CommandId, Held>);
 
 #[derive(Debug)]
 struct Held {
+    /// Before the ticket: what was printed is told before the run hears that the host is gone.
+    gathered: Gathered,
     ticket: Ticket,
     flight: Arc<Flight>,
     /// How many more bytes of output the host may send.
@@ -55,7 +57,8 @@ impl Carried {
         let (run, id) = (&flight.run, flight.command());
         let order = run.order(&flight, id.clone(), now_ms).to_signed();
         let (arguments, window) = (run.wanted.arguments.clone(), flight.window);
-        self.0.insert(id, Held { ticket, flight, allowed: u64::from(window), told: false });
+        let gathered = Gathered::new(flight.clone());
+        self.0.insert(id, Held { gathered, ticket, flight, allowed: u64::from(window), told: false });
         Some(Command::InvokeTool { order, arguments, window })
     }
 
@@ -65,6 +68,7 @@ impl Carried {
         if result.error.len() > LONGEST_ERROR {
             result.error.truncate(result.error.floor_char_boundary(LONGEST_ERROR));
         }
+        drop(held.gathered);
         let (flight, id) = (held.flight, result.command.clone());
         let taken = flight.run.take(flight.target, Box::new(result));
         match taken {
@@ -90,8 +94,7 @@ impl Carried {
         };
         held.allowed = left;
         if !held.flight.is_over() {
-            let chunk = Chunk::new(held.flight.clone(), stderr, data, time);
-            held.flight.run.journal.tell(&Arc::new(chunk));
+            held.gathered.hear(stderr, data, time);
         }
         Ok(())
     }
@@ -103,6 +106,7 @@ impl Carried {
                 held.told = true;
                 tell(Command::Cancel { command: id.clone() });
             }
+            held.gathered.go_on();
             let bytes = held.flight.credit();
             if bytes > 0 {
                 held.allowed += u64::from(bytes);

@@ -4,7 +4,7 @@
 use std::{mem, sync::Arc};
 
 use aegis_core::fleet::{FleetRun, RunId, RunState};
-use aegis_store::{Batch, Check, CommitError};
+use aegis_store::{Batch, Check, CommitError, NotRouted};
 use aegis_wire::operator::{Run, RunChange, RunEvent};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -19,7 +19,10 @@ use super::{
     tooling::Unfit,
     turn::Turn,
 };
-use crate::{failed, state::Controller};
+use crate::{
+    failed,
+    state::{Controller, Order},
+};
 
 /// How many words are taken into one turn.
 const AT_ONCE: usize = 1024;
@@ -130,7 +133,11 @@ impl Driver {
         for flight in turn.send {
             let node = flight.node().clone();
             // Without a route the ticket is dropped, and with it the run learns that the host is gone.
-            let _ = self.controller.bus.send(&node, crate::state::Order::Invoke(Ticket::new(flight)));
+            let order = Order::Invoke(Ticket::new(flight.clone()));
+            if self.controller.bus.send(&node, order) == Err(NotRouted::Congested) {
+                // The run hears of the dropped ticket in a later turn, and then why.
+                flight.note_congested();
+            }
         }
         for done in turn.done {
             // Whoever cancelled may have hung up.

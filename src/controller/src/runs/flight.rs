@@ -12,16 +12,19 @@ use std::{
 use aegis_core::{NodeId, fleet::CommandId};
 
 use super::live::{LiveRun, Said};
-use crate::state::Order;
 
-/// How much output of all commands together may be on its way to those who watch.
+/// How much output of all commands together may be on its way to those who watch, beside [`LEAST_WINDOW`] of each.
 const ALL_WINDOWS: usize = 16 * 1024 * 1024;
+/// Each command gets at most this part of what is left of them.
+const PART: usize = 64;
 /// The least that a command may send before it has to wait.
 const LEAST_WINDOW: usize = 4 * 1024;
 /// The most.
 const LARGEST_WINDOW: usize = 256 * 1024;
+/// How many bytes of the window there are for each piece of output that may wait: a piece takes room of its own.
+const WINDOW_OF_PIECE: u32 = 64;
 
-/// How many commands are on their way, of all runs.
+/// How many bytes of windows are given away, of all runs, beside [`LEAST_WINDOW`] of each command.
 pub(super) type Aloft = Arc<AtomicUsize>;
 
 /// A command on its way. Shared by its run, the stream that carries it, and the pieces of its output.
@@ -38,13 +41,20 @@ pub(crate) struct Flight {
     over: AtomicBool,
     /// Bytes of output that were taken and that the host hasn't been told of.
     taken: AtomicU32,
+    /// Pieces of output that nobody has taken yet.
+    pieces: AtomicU32,
+    /// Whether its stream took no more orders.
+    congested: AtomicBool,
     aloft: Aloft,
 }
 
 impl Flight {
     pub(super) fn new(run: &Arc<LiveRun>, target: u32, aloft: &Aloft) -> Arc<Self> {
-        let others = aloft.fetch_add(1, Ordering::Relaxed);
-        let window = (ALL_WINDOWS / (others + 1)).clamp(LEAST_WINDOW, LARGEST_WINDOW);
+        let part =
+            |given: usize| (ALL_WINDOWS.saturating_sub(given) / PART).min(LARGEST_WINDOW - LEAST_WINDOW);
+        let given =
+            aloft.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |given| Some(given + part(given)));
+        let window = LEAST_WINDOW + part(given.unwrap_or(ALL_WINDOWS));
         Arc::new(Self {
             run: run.clone(),
             target,
@@ -53,6 +63,8 @@ impl Flight {
             cancelled: AtomicBool::new(false),
             over: AtomicBool::new(false),
             taken: AtomicU32::new(0),
+            pieces: AtomicU32::new(0),
+            congested: AtomicBool::new(false),
             aloft: aloft.clone(),
         })
     }
@@ -87,8 +99,36 @@ impl Flight {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// So many bytes of its output are out of the controller's memory.
+    /// Its stream took no more orders.
+    pub(super) fn note_congested(&self) {
+        self.congested.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_congested(&self) -> bool {
+        self.congested.load(Ordering::SeqCst)
+    }
+
+    /// A piece of its output waits for those who watch.
+    pub(super) fn note_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether as many pieces wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.pieces.load(Ordering::Acquire) >= self.most_pieces()
+    }
+
+    fn most_pieces(&self) -> u32 {
+        self.window / WINDOW_OF_PIECE
+    }
+
+    /// A piece of so many bytes of its output is out of the controller's memory.
     pub(super) fn give_back(&self, bytes: u32) {
+        let pieces = self.pieces.fetch_sub(1, Ordering::AcqRel);
+        // What was gathered meanwhile can go on.
+        if pieces == self.most_pieces() / 2 {
+            self.poke();
+        }
         let before = self.taken.fetch_add(bytes, Ordering::AcqRel);
         // A word for each half of the window is enough to keep it going.
         let enough = self.window / 2;
@@ -105,17 +145,17 @@ impl Flight {
         self.taken.swap(0, Ordering::AcqRel)
     }
 
-    /// Has its stream look at it. One whose queue is full is about to look anyway.
+    /// Has its stream look at it.
     fn poke(&self) {
         if self.sent.load(Ordering::SeqCst) {
-            let _ = self.run.bus.send(self.node(), Order::Look);
+            self.run.bus.poke(self.node());
         }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.aloft.fetch_sub(1, Ordering::Relaxed);
+        self.aloft.fetch_sub(self.window as usize - LEAST_WINDOW, Ordering::Relaxed);
     }
 }
 

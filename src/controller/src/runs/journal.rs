@@ -68,6 +68,7 @@ pub(crate) struct Chunk {
 
 impl Chunk {
     pub(super) fn new(flight: Arc<Flight>, stderr: bool, data: Bytes, time: Timestamp) -> Self {
+        flight.note_piece();
         Self { flight, stderr, data, time }
     }
 

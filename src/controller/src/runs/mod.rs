@@ -6,6 +6,7 @@
 mod carried;
 mod driver;
 mod flight;
+mod gathered;
 mod journal;
 mod key;
 mod live;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aegis_core::fleet::{Action, Input, RunState, TargetOutcome};
 use aegis_wire::{
-    edge::CommandResult,
+    edge::{CommandResult, Refusal},
     operator::{RunChange, TargetResult},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -31,6 +31,7 @@ enum Word {
     Host(Box<CommandResult>),
     Gone { sent: bool },
     CalledOff,
+    Congested,
     Unfit(Unfit),
 }
 
@@ -52,6 +53,11 @@ impl Driver {
             Said::Result { target, result, room } => {
                 turn.room.extend(room);
                 self.on(ended(target, result.outcome), Some((target, Word::Host(result))), turn);
+            }
+            Said::Gone { target, .. }
+                if self.flights[target as usize].as_ref().is_some_and(|flight| flight.is_congested()) =>
+            {
+                self.on(ended(target, TargetOutcome::Error), Some((target, Word::Congested)), turn);
             }
             Said::Gone { target, sent } => {
                 self.on(
@@ -169,6 +175,11 @@ impl Driver {
             (Some(Word::Unfit(unfit)), _) => {
                 let result = TargetResult::without_host(target, host, outcome, unfit.why);
                 return TargetResult { refusal: Some(unfit.rule), ..result };
+            }
+            (Some(Word::Congested), _) => {
+                let why = format!("{} takes no orders at the moment; run it again", host.name);
+                let result = TargetResult::without_host(target, host, outcome, why);
+                return TargetResult { refusal: Some(Refusal::Busy), ..result };
             }
             (Some(Word::Gone { sent: false }), _) => {
                 "edge_disconnected: the host went away before the command was sent; run it again when it is back"

@@ -71,14 +71,13 @@ async fn a_context_that_was_written_a_moment_ago_comes_before_the_next_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_in_force_even_for_a_stream_that_was_not_poked() {
+async fn a_change_is_told_even_to_a_stream_whose_queue_is_full() {
     let mut fleet = Fleet::of(1).await;
-    // A queue that is full takes no poke.
     while fleet.controller.bus.send(&fleet.hosts[0].id, crate::state::Order::Tick).is_ok() {}
     write(&fleet, "ops", 0, Some(LOOKS)).await;
+    pushed(&mut fleet.daemons[0]).await;
     fleet.daemons[0].heartbeat().await;
     let _run = fleet.start(facts()).await;
-    pushed(&mut fleet.daemons[0]).await;
     fleet.daemons[0].invoked().await;
 }
 

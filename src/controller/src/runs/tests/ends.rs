@@ -151,22 +151,20 @@ async fn a_command_that_finds_no_stream_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_takes_no_more_orders_refuses_the_next() {
+async fn a_stream_that_takes_no_more_orders_refuses_the_next_as_busy() {
     let mut fleet = Fleet::of(1).await;
+    let mut first = fleet.start(facts()).await;
     // Nobody reads the stream, so orders pile up in its queue until it is full.
-    let mut runs = Vec::new();
-    for _ in 0..40 {
-        runs.push(fleet.start(facts()).await);
-    }
-    let last = runs.last_mut().unwrap();
+    while fleet.controller.bus.send(&fleet.hosts[0].id, crate::state::Order::Tick).is_ok() {}
+    let mut last = fleet.start(facts()).await;
     let (_, results) = last.end().await;
-    assert_eq!(results[0].outcome, TargetOutcome::Disconnected);
-    let first = fleet.daemons[0].invoked().await;
-    assert_eq!(first.order.command.as_str(), format!("{}.0", runs[0].id()));
+    assert_eq!(results[0].outcome, TargetOutcome::Error, "it isn't gone");
+    assert_eq!(results[0].refusal, Some(aegis_wire::edge::Refusal::Busy));
+    assert_eq!(results[0].error, "web-1 takes no orders at the moment; run it again");
+    let invoked = fleet.daemons[0].invoked().await;
+    assert_eq!(invoked.order.command.as_str(), format!("{}.0", first.id()));
     drop(fleet.daemons.remove(0));
-    for mut run in runs {
-        assert_eq!(run.outcomes().await.1, [TargetOutcome::Disconnected]);
-    }
+    assert_eq!(first.outcomes().await.1, [TargetOutcome::Disconnected]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,6 +219,9 @@ impl aegis_store::Bus<crate::state::Order> for CheckingBus {
         }
         self.inner.send(node, order)
     }
+    fn poke(&self, node: &aegis_core::NodeId) {
+        self.inner.poke(node);
+    }
     fn evict(&self, node: &aegis_core::NodeId) {
         self.inner.evict(node);
     }
