@@ -1823,7 +1823,7 @@ pub struct CancelRunRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListRunsRequest {
-    /// newest first; 0: all
+    /// newest first; 0: 100
     #[prost(uint64, tag = "1")]
     pub limit: u64,
 }
