@@ -1,10 +1,15 @@
 //! What went wrong, for people: the one mapping of errors to a message, a hint and an exit code.
 
+use std::fmt::Write;
+
 use aegis_core::ExitCode;
 use aegis_engine::{declare::DeclareError, manifest::Diagnostics, rollback::RollbackError};
 use aegis_wire::ApiError;
 
-use crate::terminal::{Paint, Stream};
+use crate::{
+    fleet::visible,
+    terminal::{Paint, Stream},
+};
 
 /// Why a command ended without doing what it was asked to.
 #[derive(Debug)]
@@ -60,13 +65,19 @@ impl Failure {
     /// Shows it on stderr.
     #[allow(clippy::print_stderr, reason = "messages go to stderr")]
     pub fn print(&self) {
-        let paint = Paint::of(Stream::Stderr);
+        eprint!("{}", self.shown(Paint::of(Stream::Stderr)));
+    }
+
+    /// As it is shown: what servers and hosts say in it steers no terminal.
+    fn shown(&self, paint: Paint) -> String {
+        let mut shown = String::new();
         if !self.message.is_empty() {
-            eprintln!("{} {}", paint.red("error:"), self.message);
+            let _ = writeln!(shown, "{} {}", paint.red("error:"), visible(&self.message));
         }
         if let Some(hint) = &self.hint {
-            eprintln!(" {} {hint}", paint.cyan("hint:"));
+            let _ = writeln!(shown, " {} {}", paint.cyan("hint:"), visible(hint));
         }
+        shown
     }
 }
 
@@ -113,6 +124,12 @@ mod tests {
     use aegis_wire::Code;
 
     use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_a_message_says() {
+        let failure = Failure::generic("web-1: \x1b[2Jgone\r").hint("ask \u{202e}them\nor us");
+        assert_eq!(failure.shown(Paint::OFF), "error: web-1: ^[[2Jgone^M\n hint: ask \\u{202e}them\nor us\n");
+    }
 
     #[test]
     fn every_api_code_has_its_exit_code() {
