@@ -184,11 +184,10 @@ impl Daemon {
                 self.link = Link::Down { retry_at: now };
             }
             (Input::Redial, Link::Down { .. }) => self.link = Link::Down { retry_at: now },
-            // What it opens begins with Hello, which says who this host is by then.
-            (Input::Redial, Link::Dialing { .. }) => {}
             // An attempt that was given up reports in after all, or something is said twice.
             (Input::Connected, Link::Down { .. }) => actions.push(Action::Hangup),
-            (Input::Connected | Input::StreamEnded | Input::DialFailed | Input::Tick, _) => {}
+            // An attempt needs no other one: Hello says who this host is by then.
+            (Input::Connected | Input::StreamEnded | Input::DialFailed | Input::Redial | Input::Tick, _) => {}
         }
         if self.stopping && self.running == 0 {
             return self.exit(Exit::Shutdown, actions);

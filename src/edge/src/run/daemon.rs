@@ -7,7 +7,7 @@ use aegis_wire::{
     ApiError, Code, Reason,
     edge::{Capabilities, Event},
 };
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     Control, Identity, RunDeps, RunError, RunOptions, Transport,
@@ -35,8 +35,10 @@ pub(super) struct Running {
     pub reporter: Reporter,
     pub capabilities: Capabilities,
     pub config: EdgeConfig,
-    transport: Arc<dyn Transport>,
+    pub transport: Arc<dyn Transport>,
     pub link: Option<Link>,
+    /// The stream before, while what was sent on it arrives.
+    pub closing: Option<JoinHandle<()>>,
     /// Waits between "connected" and Hello.
     pub connection: Option<Box<dyn Connection>>,
     pub session: Option<Session>,
@@ -85,6 +87,7 @@ pub(super) async fn run(
         capabilities,
         transport,
         link: None,
+        closing: None,
         connection: None,
         session: None,
         welcomed: false,
@@ -130,15 +133,7 @@ impl Running {
     /// Does what the state machine says. Gives what comes of it at once.
     fn act(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Dial => {
-                self.look_at_identity();
-                self.change_identity();
-                self.link = Some(match self.settling() {
-                    // It gives a token, too.
-                    Some(settling) => Link::dial(&self.transport, Some(settling), None),
-                    None => Link::dial(&self.transport, None, self.reattestation()),
-                });
-            }
+            Action::Dial => self.dial(),
             Action::Hangup => self.hang_up(),
             Action::SendHello => return self.hello(),
             Action::SendHeartbeat => return self.heartbeat(),
@@ -219,16 +214,19 @@ impl Running {
     /// The stream is over. Some errors mean that trying again is pointless.
     fn on_end(&mut self, error: Option<ApiError>) -> Vec<Input> {
         self.hang_up();
-        let Some(error) = error else {
-            tracing::warn!("the controller closed the stream");
-            return vec![Input::StreamEnded];
-        };
-        tracing::warn!(%error, "the stream broke");
-        self.heed(&error);
-        if self.is_rotated() {
-            self.reporter.failed(&error.message);
-            return vec![Input::StreamEnded];
+        match &error {
+            None => tracing::warn!("the controller closed the stream"),
+            Some(error) => {
+                tracing::warn!(%error, "the stream broke");
+                self.heed(error);
+                self.reporter.failed(&error.message);
+            }
         }
+        self.look_at_identity();
+        if let Some(redial) = self.change_identity() {
+            return vec![redial];
+        }
+        let Some(error) = error.filter(|_| self.is_settled()) else { return vec![Input::StreamEnded] };
         vec![self.lost(error, Input::StreamEnded)]
     }
 

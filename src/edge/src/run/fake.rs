@@ -126,6 +126,14 @@ pub(super) struct Stream {
     pub id: String,
 }
 
+impl Stream {
+    /// Waits until the daemon has closed it.
+    pub async fn closed(&mut self) {
+        let closed = async { while self.from.next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_mins(10), closed).await.unwrap();
+    }
+}
+
 pub(super) const CONFIG: &str = "cluster:\n  edge:\n    endpoint: ctl.example:50056\n    name: web-1\n    localTools: [git]\n    labels: {region: eu}\n";
 
 /// A node token for `node` that lives from `from` to `until`, in seconds from the test's begin.

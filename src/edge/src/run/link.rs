@@ -103,16 +103,14 @@ impl Link {
     /// Does what is to be done before, then begins to connect, and to attest anew if that is needed.
     pub fn dial(
         transport: &Arc<dyn Transport>,
-        before: Option<BoxFuture<'static, Result<(), ApiError>>>,
+        before: impl Future<Output = Result<(), ApiError>> + Send + 'static,
         reattestation: Option<Reattestation>,
     ) -> Self {
         let (report, events) = mpsc::channel(QUEUE);
         let (connecting, sender) = (transport.connect(), report.clone());
         let task = tokio::spawn(async move {
             let steps = async {
-                if let Some(before) = before {
-                    before.await?;
-                }
+                before.await?;
                 let connection = connecting.await?;
                 let enrolled = match reattestation {
                     Some(with) => Some(Box::new(connection.reattest(with).await?)),

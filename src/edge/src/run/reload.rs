@@ -6,7 +6,7 @@ use aegis_core::session::Input;
 use aegis_wire::edge::Event;
 use tokio::time::Instant;
 
-use super::{Identity, daemon::Running, stream::CLOSE_WITHIN};
+use super::{Identity, daemon::Running, link::Link, stream::CLOSE_WITHIN};
 use crate::{
     capabilities::capabilities,
     config::{self, EdgeConfig},
@@ -83,12 +83,33 @@ impl Running {
         self.identity = self.next_identity.take()?.0;
         self.renewal_asked = None;
         self.token_ended = false;
-        self.session.as_ref()?;
-        if let Some(link) = self.let_go() {
-            tokio::spawn(async move {
+        if self.session.is_some()
+            && let Some(link) = self.let_go()
+        {
+            self.closing = Some(tokio::spawn(async move {
                 let _ = tokio::time::timeout(CLOSE_WITHIN, link.close()).await;
-            });
+            }));
         }
-        Some(Input::StreamEnded)
+        Some(Input::Redial)
+    }
+
+    /// Begins to connect, as whoever the host is by now.
+    pub(super) fn dial(&mut self) {
+        self.look_at_identity();
+        self.change_identity();
+        let (closing, settling) = (self.closing.take(), self.settling());
+        // Settling gives a token, too.
+        let reattestation = if settling.is_none() { self.reattestation() } else { None };
+        let before = async move {
+            // The controller drops what it hasn't read of a stream when it hears of the next one.
+            if let Some(closing) = closing {
+                let _ = closing.await;
+            }
+            match settling {
+                Some(settling) => settling.await,
+                None => Ok(()),
+            }
+        };
+        self.link = Some(Link::dial(&self.transport, before, reattestation));
     }
 }

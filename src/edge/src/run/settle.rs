@@ -83,15 +83,9 @@ impl Running {
         Some(async move { settling.settle().await.map_err(said) }.boxed())
     }
 
-    /// Whether the key or the token that the stream was opened with are not the host's any more, or may not be for long.
-    /// A refusal means nothing then.
-    pub(super) fn is_rotated(&mut self) -> bool {
-        self.look_at_identity();
-        self.next_identity.is_some() || !self.is_settled()
-    }
-
-    /// Files that can't be used are as good as settled: with the key that was read at the start it may still go on.
-    fn is_settled(&self) -> bool {
+    /// Whether key and token are the host's for good; as long as they aren't, a refusal means nothing. Files that can't be
+    /// used are as good as settled: with the key that was read at the start it may still go on.
+    pub(super) fn is_settled(&self) -> bool {
         rotate::is_settled(&self.options.state).unwrap_or(true)
     }
 }
