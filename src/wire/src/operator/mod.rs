@@ -5,6 +5,7 @@ mod audit;
 mod bearer;
 mod client;
 mod convert;
+mod data;
 mod history;
 mod node;
 mod object;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     Run, Skipped,
     convert::{Unreadable, all, each, optional, time, typed},
+    data,
 };
 use crate::{
     edge::{CommandResult, Refusal},
@@ -154,6 +155,11 @@ impl TargetResult {
 
     /// The host's result.
     pub fn of_host(target: u32, host: RunTarget, result: CommandResult) -> Self {
+        let data = data::read(&result.data);
+        let mut error = result.error;
+        if data.is_err() && error.is_empty() {
+            data::TOO_MUCH.clone_into(&mut error);
+        }
         Self {
             outcome: result.outcome,
             exit_code: result.exit_code,
@@ -163,9 +169,9 @@ impl TargetResult {
             stdout_bytes: result.stdout_bytes,
             stderr_bytes: result.stderr_bytes,
             // A host that sends no JSON sends nothing for programs.
-            data: serde_json::from_slice(&result.data).ok(),
+            data: data.unwrap_or_default(),
             duration_ms: u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX),
-            ..Self::without_host(target, host, result.outcome, result.error)
+            ..Self::without_host(target, host, result.outcome, error)
         }
     }
 
