@@ -62,9 +62,12 @@ const CONDUCT: u8 = b'c';
 /// Of one to all streams, and of the answers to it.
 const FAN_OUT: u8 = b'o';
 
+/// Where one stream's messages go.
+type Outgoing = mpsc::Sender<Result<Echoed, Status>>;
+
 #[derive(Clone, Default)]
 struct Echo {
-    streams: Arc<Mutex<Vec<mpsc::Sender<Result<Echoed, Status>>>>>,
+    streams: Arc<Mutex<Vec<Outgoing>>>,
     answers: Arc<AtomicUsize>,
     answered: Arc<Notify>,
 }

@@ -100,7 +100,9 @@ pub(super) fn service(call: &Call, environment: &Environment, systemd: bool) -> 
                 "a user's own services need systemd, which this host doesn't have; leave out 'user'";
             return Err(Refused::new("arguments", message));
         }
-        let argv = ["service", &name, verb].map(str::to_owned).to_vec();
+        // The suffix is systemd's way to say it.
+        let name = name.strip_suffix(".service").unwrap_or(&name);
+        let argv = ["service", name, verb].map(str::to_owned).to_vec();
         return Ok(launch(call, environment, argv, None, &BTreeMap::new()));
     }
     let mut argv = Argv::new(&["systemctl", "--no-pager", "--no-ask-password"]);
