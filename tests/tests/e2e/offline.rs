@@ -119,8 +119,9 @@ fn every_example_can_be_applied_and_is_then_unchanged() {
     for name in ["web-1", "web-2", "db-1"] {
         world.enroll(name);
     }
-    for example in manifests(&repository().join("examples")) {
-        let line = |verb: &str| format!("{verb} -f {}", example.display());
+    for (number, example) in manifests(&repository().join("examples")).into_iter().enumerate() {
+        // Each on its own, also where several are in one folder.
+        let line = |verb: &str| format!("{verb} --owner example-{number} -f {}", example.display());
         world.run(&line("apply --yes")).ok().says("created");
         let again = world.run(&line("apply --yes -o json")).ok().json();
         let summary = again["summary"].as_object().unwrap();
