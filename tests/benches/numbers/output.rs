@@ -25,7 +25,7 @@ kind: SecurityContext
 metadata: {name: default}
 spec:
   capabilities:
-    - tools: [cmd.run]
+    - tools: [host.facts, cmd.run]
       commands: [head]
 ";
 
