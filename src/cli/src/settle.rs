@@ -137,7 +137,7 @@ mod tests {
 
     impl Rollouts for Fake {
         async fn status(&self, name: &str) -> Result<RolloutStatus, ApiError> {
-            let phase = name.parse().map_err(ApiError::not_found)?;
+            let phase = name.parse().map_err(|_| ApiError::not_found(name))?;
             Ok(RolloutStatus { name: name.to_owned(), ..rollouts::tests::status(phase, 3) })
         }
     }

@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod secret;
 pub mod selector;
 pub mod session;
+pub mod word;
 
 pub use duration::HumanDuration;
 pub use element::{Effect, Element};

@@ -1,40 +1,10 @@
 //! How a target's command, and a run, ends.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::ExitCode;
-
-/// The text is none of the words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no {1}")]
-pub struct UnknownWord(String, &'static str);
-
-macro_rules! words {
-    ($type:ident, $what:literal, $($variant:ident = $word:literal),*) => {
-        impl $type {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-            /// The word in JSON and on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-        }
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-        impl FromStr for $type {
-            type Err = UnknownWord;
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|w| w.as_str() == text)
-                    .ok_or_else(|| UnknownWord(text.to_owned(), $what))
-            }
-        }
-    };
-}
+use crate::{exit::ExitCode, words};
 
 /// The one way in which a target's part of a run ends (1-product.md, decision 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -21,8 +21,7 @@ use std::{
 
 use aegis_core::nearest::nearest;
 use aegis_kinds::{
-    SecurityContextSpec,
-    policy::{self, Denied, Grant},
+    policy::Grant,
     tool::{self, DAEMON_FAMILY, SHELL, ToolDescriptor, check_arguments, family},
 };
 use serde::de::DeserializeOwned;
@@ -49,8 +48,6 @@ use rate::Buckets;
 #[derive(Debug)]
 pub struct Toolbox {
     local_tools: BTreeSet<String>,
-    local_policy: Option<SecurityContextSpec>,
-    mount_points: Option<Vec<String>>,
     own: BTreeMap<String, Own>,
     environment: Environment,
     shield: Shield,
@@ -67,8 +64,6 @@ impl Toolbox {
         });
         Self {
             local_tools: capabilities(config, host).local_tools.into_iter().collect(),
-            local_policy: config.local_policy.clone(),
-            mount_points: config.mount_points.clone(),
             own: own.collect(),
             environment: Environment::of_this_user(),
             shield: Shield::new(state),
@@ -114,18 +109,6 @@ impl Toolbox {
         })
     }
 
-    /// What the pushed context called `context` grants a call of `tool`, narrowed by this host's `localPolicy` and
-    /// `mountPoints`.
-    pub fn grants(
-        &self,
-        tool: &str,
-        context: &str,
-        pushed: &SecurityContextSpec,
-    ) -> Result<Vec<Grant>, Denied> {
-        let mount_points = self.mount_points.as_deref();
-        policy::grants(tool, context, pushed, self.local_policy.as_ref(), mount_points)
-    }
-
     /// Checks a call: that the tool is there, its arguments by its schema, then commands, paths and domains by the
     /// grants, of which one must allow all of it, and last how often. A call that is refused counts for no rate.
     #[expect(clippy::needless_pass_by_value, reason = "a call is prepared once")]
@@ -137,9 +120,14 @@ impl Toolbox {
             let message = format!("{} is the daemon's own matter, and no call of a tool", call.tool);
             return Err(Refused::new("tool", message));
         }
-        let parameters = self.descriptor(&call.tool).map(|tool| tool.parameters).unwrap_or_default();
-        check_arguments(&parameters, &call.arguments)
-            .map_err(|error| Refused::new("arguments", error.message))?;
+        // The schemas of built-in tools are compiled once.
+        let checked = if let Some(builtin) = tool::find(&call.tool) {
+            builtin.check(&call.arguments)
+        } else {
+            let parameters = self.descriptor(&call.tool).map(|tool| tool.parameters).unwrap_or_default();
+            check_arguments(&parameters, &call.arguments)
+        };
+        checked.map_err(|error| Refused::new("arguments", error.message))?;
         let mut refused = None;
         for grant in grants {
             let tried = self.work(&call, grant).and_then(|work| {

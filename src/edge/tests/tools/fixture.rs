@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use aegis_core::fleet::{CommandId, RunId};
-use aegis_kinds::SecurityContextSpec;
+use aegis_kinds::{
+    SecurityContextSpec,
+    policy::{self, Grant},
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -17,6 +20,7 @@ use aegis_edge::{
 /// A host with a state directory of its own.
 pub struct Fixture {
     pub toolbox: Toolbox,
+    config: EdgeConfig,
     pub context: SecurityContextSpec,
     /// Where tools may work.
     pub work: tempfile::TempDir,
@@ -43,6 +47,7 @@ impl Fixture {
         let host = Host::this(Some(std::ffi::OsStr::new("/usr/bin:/bin")));
         Self {
             toolbox: Toolbox::new(&config, &host, &state_dir),
+            config,
             context: serde_json::from_str(&context).unwrap(),
             work,
             state,
@@ -69,11 +74,15 @@ impl Fixture {
     }
 
     pub fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
-        let grants = self
-            .toolbox
-            .grants(&call.tool, "default", &self.context)
-            .map_err(|denied| Refused { rule: "tool", message: denied.to_string() })?;
+        let grants = self.grants(&call.tool)?;
         self.toolbox.prepare(call, &grants)
+    }
+
+    /// As the daemon asks for them before it prepares a call.
+    pub fn grants(&self, tool: &str) -> Result<Vec<Grant>, Refused> {
+        let (local, mounts) = (self.config.local_policy.as_ref(), self.config.mount_points.as_deref());
+        let granted = policy::grants(tool, "default", &self.context, local, mounts);
+        granted.map_err(|denied| Refused { rule: "tool", message: denied.to_string() })
     }
 
     pub fn start(&self, call: Call) -> (Running, mpsc::Receiver<Output>) {

@@ -117,7 +117,7 @@ async fn a_rate_is_kept_and_a_refused_call_takes_nothing_of_it() {
         &aegis_edge::capabilities::Host::this(Some(std::ffi::OsStr::new("/bin"))),
         &aegis_edge::state::StateDir::of_config("/nonexistent/x"),
     );
-    let grants = reloaded.grants("cmd.run", "default", &host.context).unwrap();
+    let grants = host.grants("cmd.run").unwrap();
     let call = Fixture::call("cmd.run", json!({"command": "ls"}));
     assert_eq!(reloaded.prepare(call, &grants).unwrap_err().rule, "rate");
 }

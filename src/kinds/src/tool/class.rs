@@ -1,8 +1,6 @@
 //! Whether a tool changes anything: what decides the failure policy of a run where the caller doesn't.
 
-use std::{fmt, str::FromStr};
-
-use aegis_core::fleet::OnError;
+use aegis_core::{fleet::OnError, words};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,19 +14,7 @@ pub enum ToolClass {
     StateMutating,
 }
 
-/// The text is no class.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no tool class; write read-only or state-mutating")]
-pub struct UnknownClass(String);
-
 impl ToolClass {
-    /// The word, as shown and as in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "read-only",
-            Self::StateMutating => "state-mutating",
-        }
-    }
     /// What a failure does to the rest of a run where the caller doesn't say so (1-product.md, decision 4).
     pub const fn on_error(self) -> OnError {
         match self {
@@ -38,21 +24,12 @@ impl ToolClass {
     }
 }
 
-impl fmt::Display for ToolClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for ToolClass {
-    type Err = UnknownClass;
-    fn from_str(text: &str) -> Result<Self, UnknownClass> {
-        [Self::ReadOnly, Self::StateMutating]
-            .into_iter()
-            .find(|class| class.as_str() == text)
-            .ok_or_else(|| UnknownClass(text.to_owned()))
-    }
-}
+words!(
+    ToolClass,
+    "tool class; write read-only or state-mutating",
+    ReadOnly = "read-only",
+    StateMutating = "state-mutating",
+);
 
 #[cfg(test)]
 mod tests {

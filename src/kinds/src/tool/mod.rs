@@ -11,7 +11,7 @@ mod tests;
 
 pub use builtin::{BUILTINS, Builtin, find};
 pub use check::{ArgumentError, Checker, check_arguments};
-pub use class::{ToolClass, UnknownClass};
+pub use class::ToolClass;
 pub use descriptor::{ToolDescriptor, check_descriptor};
 pub use pairs::from_pairs;
 

@@ -3,14 +3,16 @@
 //! An [`Order`] is signed on its own, by the controller's signing key, which the host pinned: not by whoever passes the
 //! stream on. See [`crate::envelope::seal`].
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt::Display, time::Duration};
 
 use aegis_core::{
     NodeId, TenantId,
     fleet::{CommandId, TargetOutcome},
+    words,
 };
 use bytes::Bytes;
 use prost::Message;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{envelope::Malformed, proto, token::Role};
@@ -68,7 +70,7 @@ impl SignedOrder {
     /// What it says.
     pub fn read(&self) -> Result<Order, Malformed> {
         let order = proto::Order::decode(self.0.clone()).map_err(|error| Malformed(error.to_string()))?;
-        let wrong = |error: &dyn fmt::Display| Malformed(format!("an order: {error}"));
+        let wrong = |error: &dyn Display| Malformed(format!("an order: {error}"));
         Ok(Order {
             command: order.command_id.parse().map_err(|error| wrong(&error))?,
             node: order.node_id.parse().map_err(|error| wrong(&error))?,
@@ -117,7 +119,8 @@ impl Order {
 }
 
 /// Which rule a command was refused by, before anything of it began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The order isn't signed by the controller.
     Signature,
@@ -147,69 +150,23 @@ pub enum Refusal {
     Busy,
 }
 
-impl Refusal {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::Signature,
-        Self::Expired,
-        Self::Misdirected,
-        Self::Repeated,
-        Self::Context,
-        Self::Tool,
-        Self::Arguments,
-        Self::Path,
-        Self::Command,
-        Self::Domain,
-        Self::Rate,
-        Self::Draining,
-        Self::Busy,
-    ];
-
-    /// The word on the wire and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Signature => "signature",
-            Self::Expired => "expired",
-            Self::Misdirected => "misdirected",
-            Self::Repeated => "repeated",
-            Self::Context => "context",
-            Self::Tool => "tool",
-            Self::Arguments => "arguments",
-            Self::Path => "path",
-            Self::Command => "command",
-            Self::Domain => "domain",
-            Self::Rate => "rate",
-            Self::Draining => "draining",
-            Self::Busy => "busy",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Refusal {
-    type Err = Malformed;
-    fn from_str(text: &str) -> Result<Self, Malformed> {
-        let found = Self::ALL.iter().copied().find(|refusal| refusal.as_str() == text);
-        found.ok_or_else(|| Malformed(format!("'{text}' is no refusal")))
-    }
-}
-
-impl serde::Serialize for Refusal {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Refusal {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+words!(
+    Refusal,
+    "refusal",
+    Signature = "signature",
+    Expired = "expired",
+    Misdirected = "misdirected",
+    Repeated = "repeated",
+    Context = "context",
+    Tool = "tool",
+    Arguments = "arguments",
+    Path = "path",
+    Command = "command",
+    Domain = "domain",
+    Rate = "rate",
+    Draining = "draining",
+    Busy = "busy",
+);
 
 /// How a command ended on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,6 +213,14 @@ impl From<CommandResult> for proto::CommandResult {
     }
 }
 
+/// Empty: none.
+fn refusal(word: &str) -> Result<Option<Refusal>, Malformed> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    word.parse().map(Some).map_err(|error| Malformed(format!("a result: {error}")))
+}
+
 impl TryFrom<proto::CommandResult> for CommandResult {
     type Error = Malformed;
     fn try_from(from: proto::CommandResult) -> Result<Self, Malformed> {
@@ -272,7 +237,7 @@ impl TryFrom<proto::CommandResult> for CommandResult {
             outcome,
             exit_code: from.exit_code,
             error: from.error,
-            refusal: if from.refusal.is_empty() { None } else { Some(from.refusal.parse()?) },
+            refusal: refusal(&from.refusal)?,
             // They may wait for long: they must not keep the whole frame in memory.
             stdout: Bytes::copy_from_slice(&from.stdout),
             stderr: Bytes::copy_from_slice(&from.stderr),

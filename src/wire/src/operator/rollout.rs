@@ -1,10 +1,9 @@
 //! Where a rollout is, and what is done to it.
 
-use std::{fmt, str::FromStr};
-
 use aegis_core::{
     NodeId,
     fleet::{Counts, RunId},
+    words,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,66 +14,61 @@ use super::{
 };
 use crate::proto;
 
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $($(#[$each:meta])* $variant:ident = $word:literal),*) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $type { $($(#[$each])* $variant),* }
-        impl $type {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-            /// The word.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-        }
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-        impl FromStr for $type {
-            type Err = String;
-            fn from_str(text: &str) -> Result<Self, String> {
-                let found = Self::ALL.iter().copied().find(|word| word.as_str() == text);
-                found.ok_or_else(|| format!("'{text}' is no {}", $what))
-            }
-        }
-    };
+/// Where a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutPhase {
+    /// Not begun: it was declared a moment ago.
+    Pending,
+    /// A wave is under way.
+    Running,
+    /// Between two waves, or for enough hosts to be there.
+    Waiting,
+    /// Somebody paused it.
+    Paused,
+    /// All hosts are done; those that join are caught up with, if so declared.
+    Complete,
+    /// All hosts had their turn, and some failed.
+    Failed,
+    /// The failure policy or a health check halted it.
+    Halted,
+    /// Somebody aborted it.
+    Aborted,
+    /// It was halted, and what it did was taken back.
+    RolledBack,
 }
 
 words!(
-    /// Where a rollout is.
-    RolloutPhase, "phase of a rollout",
-    /// Not begun: it was declared a moment ago.
+    RolloutPhase,
+    "phase of a rollout",
     Pending = "pending",
-    /// A wave is under way.
     Running = "running",
-    /// Between two waves, or for enough hosts to be there.
     Waiting = "waiting",
-    /// Somebody paused it.
     Paused = "paused",
-    /// All hosts are done; those that join are caught up with, if so declared.
     Complete = "complete",
-    /// All hosts had their turn, and some failed.
     Failed = "failed",
-    /// The failure policy or a health check halted it.
     Halted = "halted",
-    /// Somebody aborted it.
     Aborted = "aborted",
-    /// It was halted, and what it did was taken back.
     RolledBack = "rolled_back"
 );
 
-words!(
-    /// What is done to a rollout.
-    RolloutAction, "action; there are pause, resume and abort",
+/// What is done to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutAction {
     /// Nothing new begins.
-    Pause = "pause",
+    Pause,
     /// It goes on.
-    Resume = "resume",
+    Resume,
     /// It ends where it is.
+    Abort,
+}
+
+words!(
+    RolloutAction,
+    "action; there are pause, resume and abort",
+    Pause = "pause",
+    Resume = "resume",
     Abort = "abort"
 );
 
