@@ -19,6 +19,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["core", "kinds", "wire", "engine"]),
     ("controller", &["core", "kinds", "wire", "engine", "store"]),
     ("edge", &["core", "kinds", "wire", "engine", "store"]),
+    ("harness", &[]),
+    ("image", &["core"]),
+    ("backend", &["core", "harness"]),
+    ("gateway", &["core"]),
+    ("runtime", &["core", "kinds", "wire", "engine", "store", "harness", "image", "backend", "gateway"]),
     ("cli", &["core", "kinds", "wire", "engine", "store", "controller", "edge"]),
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! This is the only crate that names protobuf or tonic types. Everyone else sees plain structs, streams and traits:
 //! [`edge`] for the daemon's stream, [`enrollment`] for first contact, [`operator`] for the CLI and pipelines,
-//! [`server`] and [`dial`] for the two ends of a connection.
+//! [`runtime`] for `aegisd`, [`server`] and [`dial`] for the two ends of a connection.
 
 mod codec;
 pub mod dial;
@@ -16,6 +16,7 @@ mod incoming;
 pub mod keys;
 pub mod operator;
 pub mod reason;
+pub mod runtime;
 pub mod server;
 pub mod tls;
 pub mod token;

@@ -1,0 +1,10 @@
+//! Ways to run a guest: microVMs by QEMU or libkrun, and namespaces, behind one trait.
+//!
+//! A [`Backend`] starts a [`Machine`] and gives the raw byte stream to its harness; what is said on it is the same for
+//! all. The conformance suite (`tests/tests/conformance`) runs over every backend that works on a machine.
+
+pub mod machine;
+
+pub use machine::{
+    Backend, Capabilities, Channel, Machine, MachineExit, MachineSpec, RootFs, StartError, Started,
+};

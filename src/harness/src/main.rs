@@ -1,0 +1,5 @@
+//! PID 1 of a guest.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}

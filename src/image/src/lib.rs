@@ -1,0 +1,1 @@
+//! OCI images: pulled, verified, cached, and made into read-only root file systems.

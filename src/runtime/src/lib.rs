@@ -1,0 +1,1 @@
+//! The daemon that runs OCI images in microVMs: `aegisd`.

@@ -1,0 +1,16 @@
+//! The HTTP API of `aegisd`: the bodies that both ends speak, and its errors. JSON over a Unix socket; `docs/reference/aegisd-openapi.json`
+//! is made from these types.
+
+mod app;
+mod error;
+mod instance;
+mod record;
+mod status;
+mod task;
+
+pub use app::{App, CreateApp, Image, Kit, Publish, PutSecret, Release, SecretNames, UpdateApp};
+pub use error::{ErrorBody, ErrorDetail, RuntimeError};
+pub use instance::{CreateInstance, Endpoint, Exec, ExecInput, Expose, Instance, InstanceState, Serve};
+pub use record::{LogRecord, Record, Source, StreamName};
+pub use status::{BackendStatus, Capabilities, Status};
+pub use task::{CreateTask, RunOptions, Task, TaskState};
