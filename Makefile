@@ -39,7 +39,7 @@ check: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test -q -p aegis-tests --test rules --test generated
 	cargo test -q -p aegis-wire --test generated
-	@! command -v shellcheck >/dev/null || shellcheck -x .ci/run packaging/guest/*.sh examples/*.sh examples/*/demo.sh
+	@! command -v shellcheck >/dev/null || shellcheck -x -P SCRIPTDIR .ci/run packaging/guest/*.sh examples/*/demo.sh
 
 generate: setup
 	AEGIS_UPDATE=1 cargo test -q -p aegis-wire --test generated
