@@ -8,6 +8,7 @@
 //! stream ([`stream`]) against credit, so that one that nobody reads holds up no other.
 
 pub mod frame;
+pub mod jail;
 pub mod message;
 pub mod stream;
 

@@ -43,6 +43,11 @@ pub enum ToGuest {
     },
     /// Asks for [`ToHost::Health`].
     Health,
+    /// Sets the guest's clock: one that was paused is behind by as long.
+    Clock {
+        /// The time, in nanoseconds since 1970.
+        unix_ns: u64,
+    },
     /// SIGTERM to everything, five seconds, SIGKILL, sync, power off.
     Shutdown,
 }
