@@ -3,8 +3,10 @@
 //! A [`Backend`] starts a [`Machine`] and gives the raw byte stream to its harness; what is said on it is the same for
 //! all. The conformance suite (`tests/tests/conformance`) runs over every backend that works on a machine.
 
+pub mod guest;
 pub mod machine;
 
+pub use guest::{Guest, GuestError};
 pub use machine::{
     Backend, Capabilities, Channel, Machine, MachineExit, MachineSpec, RootFs, StartError, Started,
 };

@@ -18,6 +18,7 @@ pub type Channel = Box<dyn Duplex>;
 
 /// What a backend can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "a table of yes and no, as `status` shows it")]
 pub struct Capabilities {
     /// Whether machines can be paused.
     pub pause_resume: bool,
