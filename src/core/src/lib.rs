@@ -11,6 +11,7 @@ pub mod exit;
 pub mod fleet;
 pub mod graph;
 pub mod id;
+pub mod instance;
 pub mod kind;
 pub mod meta;
 pub mod nearest;
