@@ -66,6 +66,11 @@ pub trait Kind: Send + Sync + Sized + 'static {
 
     /// Rules that the types can't say. Called before anything is planned.
     fn check(name: &str, spec: &Self::Spec) -> Result<(), Refusal>;
+    /// The name under which the object that a source calls `name` is kept, where that depends on its spec.
+    fn canonical_name(name: &str, spec: &Self::Spec) -> Option<String> {
+        let _ = (name, spec);
+        None
+    }
     /// The spec that honours `edit` and keeps the rest of `have`.
     fn edit(have: Option<&Self::Observed>, edit: &Self::Edit) -> Result<Self::Spec, Refusal>;
     /// The steps from `have` to `want`, in order; no `want` means absent.

@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use aegis_core::{
     Kind, NodeId, ObjectKey, Outcome, diagnostic::Diagnostic, ownership::Policy, selector::Target,
 };
-use aegis_kinds::{AnyKind, Batch, EdgeGroup, EdgeNode, KINDS, Next, Rollout, Spec, Visitor};
+use aegis_kinds::{
+    AnyKind, App, Batch, EdgeGroup, EdgeNode, KINDS, Kit, Next, Rollout, Secret, Spec, Visitor,
+};
 use aegis_wire::error::ApiError;
 
 use crate::{
@@ -44,7 +46,10 @@ impl Decoder for Kinds {
         impl Visitor for Decode<'_> {
             type Out = Result<(Header, Spec), serde_saphyr::Error>;
             fn visit<K: AnyKind>(self) -> Self::Out {
-                let (header, spec) = manifest::decode_document::<K::Spec>(self.0)?;
+                let (mut header, spec) = manifest::decode_document::<K::Spec>(self.0)?;
+                if let Some(name) = K::canonical_name(&header.name, &spec) {
+                    header.name = name;
+                }
                 Ok((header, K::wrap(spec)))
             }
         }
@@ -57,7 +62,9 @@ impl Decoder for Kinds {
             let (message, help) = Batch::fault(text)?;
             return Some(Refined { within: 0..text.len(), message, help: Some(help.to_owned()) });
         }
-        if ![(EdgeGroup::NAME, "spec.selector"), (Rollout::NAME, "spec.target")].contains(&(kind, path)) {
+        let is_target = (kind, path) == (EdgeGroup::NAME, "spec.selector")
+            || ([Rollout::NAME, App::NAME, Kit::NAME, Secret::NAME].contains(&kind) && path == "spec.target");
+        if !is_target {
             return None;
         }
         let error = text.parse::<Target>().err()?;
@@ -312,7 +319,9 @@ fn remember_unchanged(cache: &mut Cache, plan: &Plan, origins: &[From], inventor
         else {
             continue;
         };
-        let settled = item.plan.outcome == Outcome::Unchanged
+        // A secret's document can be the same while its value, which stands elsewhere, is another.
+        let settled = item.key.kind != Secret::NAME
+            && item.plan.outcome == Outcome::Unchanged
             && item.plan.next == Next::Same
             && item.plan.conflicts.is_empty()
             && item.plan.kept.is_empty()

@@ -4,7 +4,7 @@ use aegis_core::{Kind, Refusal};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use crate::{EdgeGroup, EdgeNode, Rollout, SecurityContext};
+use crate::{App, EdgeGroup, EdgeNode, Kit, Rollout, Secret, SecurityContext};
 
 /// The `apiVersion` of every manifest document.
 pub const API_VERSION: &str = "aegis.dev/v1";
@@ -62,6 +62,10 @@ macro_rules! kinds {
             pub fn references(&self) -> Vec<aegis_core::Reference> {
                 match self { $(Self::$kind(spec) => $kind::references(spec),)* }
             }
+            /// The name under which the object is kept, where it isn't `name`.
+            pub fn canonical_name(&self, name: &str) -> Option<String> {
+                match self { $(Self::$kind(spec) => $kind::canonical_name(name, spec),)* }
+            }
             /// The spec with each name that `resolve` knows replaced by the one it gives.
             #[must_use]
             pub fn resolve(self, resolve: &dyn Fn(&aegis_core::Reference) -> Option<String>) -> Self {
@@ -106,6 +110,9 @@ kinds! {
     EdgeGroup, &["edgegroups", "group", "groups"], "a named selector with pinned hosts", "edge-group.yaml";
     SecurityContext, &["securitycontexts", "context", "contexts"], "what callers may do on a host", "security-context.yaml";
     Rollout, &["rollouts"], "a tool call that hosts get once, in waves", "rollout.yaml";
+    App, &["apps"], "a workload of an OCI image, here or on hosts", "app.yaml";
+    Kit, &["kits"], "a packaged runtime that apps name", "kit.yaml";
+    Secret, &["secrets"], "a value that guests get as a variable", "secret.yaml";
 }
 
 /// The kind that `text` names: its name in any case, its plural, or a short form.

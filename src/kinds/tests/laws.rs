@@ -13,8 +13,9 @@ use aegis_core::{
     selector::Target,
 };
 use aegis_kinds::{
-    AnyKind, Capability, EdgeGroup, EdgeGroupEdit, EdgeGroupSpec, EdgeNode, EdgeNodeEdit, EdgeNodeSpec,
-    HealthCheck, Rollback, Rollout, RolloutSpec, SecurityContext, SecurityContextSpec, UniqueSet,
+    AnyKind, App, AppEdit, AppSpec, Capability, EdgeGroup, EdgeGroupEdit, EdgeGroupSpec, EdgeNode,
+    EdgeNodeEdit, EdgeNodeSpec, HealthCheck, Kit, KitEdit, KitSpec, Rollback, Rollout, RolloutSpec, Secret,
+    SecretEdit, SecretScope, SecretSpec, SecurityContext, SecurityContextSpec, UniqueSet, ValueDigest,
 };
 use proptest::{collection, option, prelude::*, sample::select, strategy::BoxedStrategy};
 use serde_json::{Map, Value};
@@ -138,6 +139,81 @@ impl Sample for Rollout {
     }
 }
 
+impl Sample for App {
+    fn spec() -> BoxedStrategy<AppSpec> {
+        let command = || select(vec![r#"["a"]"#, r#"["a", "b"]"#]);
+        let ports = select(vec!["[]", "[80]", r#"["8080:80", 443]"#]);
+        let base = prop_oneof![
+            (select(vec!["x:1", "x:2"]), command())
+                .prop_map(|(image, command)| format!(r#""image": "{image}", "command": {command}"#)),
+            select(vec!["k", "l"]).prop_map(|kit| format!(r#""kit": "{kit}""#)),
+            (select(vec!["k", "l"]), command()).prop_map(|(kit, command)| format!(
+                r#""kit": "{kit}", "image": "x:1", "command": {command}"#
+            )),
+        ];
+        let rest = select(vec![
+            "",
+            r#", "serve": true"#,
+            r#", "release": {}, "idle": {"pauseAfter": "5s"}"#,
+            r#", "release": {"label": "v"}, "readiness": {"port": "none"}, "backend": "qemu""#,
+            r#", "resources": {"cpus": 2}, "workspace": "w", "target": "tags=edge""#,
+        ]);
+        let env = collection::btree_map(select(vec!["A", "B", "C"]).prop_map(str::to_owned), "[xy]", 0..3);
+        let secrets = collection::btree_set(select(vec!["S", "T"]).prop_map(str::to_owned), 0..3);
+        (base, ports, rest, env, secrets)
+            .prop_map(|(base, ports, rest, env, secrets)| {
+                let json = format!(r#"{{{base}, "expose": {ports}{rest}}}"#);
+                let spec: AppSpec = serde_json::from_str(&json).unwrap();
+                AppSpec { env, secrets: UniqueSet(secrets), ..spec }
+            })
+            .boxed()
+    }
+    fn change() -> BoxedStrategy<Option<AppEdit>> {
+        let update = (option::of("[xy]"), option::of(collection::vec("[ab]", 1..3)))
+            .prop_map(|(image, command)| AppEdit::Update { image, command, expose: None });
+        prop_oneof![Self::spec().prop_map(|spec| AppEdit::Create(Box::new(spec))), update]
+            .prop_map(Some)
+            .boxed()
+    }
+}
+
+impl Sample for Kit {
+    fn spec() -> BoxedStrategy<KitSpec> {
+        let rest = select(vec![
+            "",
+            r#", "description": "d""#,
+            r#", "config": {"command": ["a"], "env": {"A": "b"}}, "target": "all""#,
+        ]);
+        (select(vec!["1", "2"]), select(vec!["x:1", "x:2"]), rest)
+            .prop_map(|(version, image, rest)| {
+                let json = format!(r#"{{"version": "{version}", "image": "{image}"{rest}}}"#);
+                serde_json::from_str(&json).unwrap()
+            })
+            .boxed()
+    }
+    fn change() -> BoxedStrategy<Option<KitEdit>> {
+        Self::spec().prop_map(|spec| Some(KitEdit::Install(Box::new(spec)))).boxed()
+    }
+}
+
+impl Sample for Secret {
+    fn spec() -> BoxedStrategy<SecretSpec> {
+        (0..3u8, option::of(targets()))
+            .prop_map(|(byte, target)| SecretSpec {
+                target,
+                ..SecretSpec::new(SecretScope::Workspace, ValueDigest::new(&[byte; 32]))
+            })
+            .boxed()
+    }
+    fn change() -> BoxedStrategy<Option<SecretEdit>> {
+        (0..3u8)
+            .prop_map(|byte| {
+                Some(SecretEdit::Set { scope: SecretScope::Workspace, digest: ValueDigest::new(&[byte; 32]) })
+            })
+            .boxed()
+    }
+}
+
 fn run<T: Debug>(strategy: impl Strategy<Value = T>, law: impl Fn(T) -> Result<(), TestCaseError>) {
     let config = ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() };
     proptest::test_runner::TestRunner::new(config).run(&strategy, law).unwrap();
@@ -152,7 +228,10 @@ macro_rules! laws {
             laws::$law::<EdgeGroup>();
             laws::$law::<SecurityContext>();
             laws::$law::<Rollout>();
-            assert_eq!(aegis_kinds::KINDS.len(), 4, "a new kind joins the laws here");
+            laws::$law::<App>();
+            laws::$law::<Kit>();
+            laws::$law::<Secret>();
+            assert_eq!(aegis_kinds::KINDS.len(), 7, "a new kind joins the laws here");
         })*
     };
 }

@@ -138,7 +138,36 @@ fn specs() -> impl Strategy<Value = (ObjectKey, Spec)> {
             (ObjectKey::new("Rollout", name), spec("Rollout", value))
         },
     );
-    prop_oneof![node, group, context, rollout]
+    let env = collection::btree_map("[A-Z][A-Z0-9_]{0,4}", text(), 0..3);
+    let command = collection::vec(text(), 1..4);
+    let app = ("[a-z0-9]{1,5}", env, command, any::<bool>(), option::of(1..9_u8)).prop_map(
+        move |(name, env, mut command, serve, memory)| {
+            command[0] = "run".into();
+            let expose = json!([80, "8443:443", {"guest": 53, "host": 5353}]);
+            let mut value = json!({"image": "a:1", "env": env, "command": command, "expose": expose});
+            value["serve"] = serve.into();
+            if let Some(memory) = memory {
+                value["resources"] = json!({"memory": format!("{memory}GiB"), "cpus": memory});
+                value["readiness"] = json!({"port": "none", "timeout": "5s"});
+            }
+            (ObjectKey::new("App", name), spec("App", value))
+        },
+    );
+    let kit = ("[a-z0-9]{1,5}", option::of(text()), collection::btree_set("[A-Z]{1,3}", 0..3)).prop_map(
+        move |(name, description, secrets)| {
+            let mut value =
+                json!({"version": "1.0.0", "image": "k:1", "config": {"requiredSecrets": secrets}});
+            if let Some(description) = description {
+                value["description"] = description.into();
+            }
+            (ObjectKey::new("Kit", name), spec("Kit", value))
+        },
+    );
+    let secret = ("[A-Z][A-Z0-9]{0,4}", 0..9_u8).prop_map(move |(name, digit)| {
+        let value = json!({"digest": format!("hmac-sha256:{}", digit.to_string().repeat(64))});
+        (ObjectKey::new("Secret", name), spec("Secret", value))
+    });
+    prop_oneof![node, group, context, rollout, app, kit, secret]
 }
 
 proptest! {
