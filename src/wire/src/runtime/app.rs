@@ -151,3 +151,21 @@ pub struct Image {
     /// Whether a release or an instance needs it.
     pub in_use: bool,
 }
+
+/// `POST /v1/apps/{app}/rollback`. Answers the release that is current from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rollback {
+    /// The release to go back to; none: the one before the current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+}
+
+/// What `POST /v1/images/prune` removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pruned {
+    /// The digests of the images.
+    pub images: Vec<String>,
+    /// The bytes that are free now.
+    pub freed: u64,
+}

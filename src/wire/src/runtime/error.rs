@@ -18,6 +18,15 @@ pub struct RuntimeError {
 }
 
 impl RuntimeError {
+    /// The code when nobody listens at the socket.
+    pub const NOT_RUNNING: &str = "not_running";
+    /// The code when the connection broke.
+    pub const BROKEN: &str = "broken";
+
+    /// There is no daemon to ask.
+    pub fn not_running() -> Self {
+        Self::new(503, Self::NOT_RUNNING, "aegisd isn't running").hint("`aegis up` starts it")
+    }
     /// An error with this status and code.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { status, code: code.into(), message: message.into(), hint: None }
