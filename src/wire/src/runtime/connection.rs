@@ -84,19 +84,13 @@ async fn refused(answer: Answer) -> RuntimeError {
         Ok(body) => body,
         Err(error) => return error,
     };
-    match serde_json::from_slice::<ErrorBody>(&body) {
-        Ok(ErrorBody { error }) => RuntimeError {
-            status: status.as_u16(),
-            code: error.code,
-            message: error.message,
-            hint: error.hint,
-        },
-        Err(_) => {
-            let text = String::from_utf8_lossy(&body);
-            let message = format!("aegisd answered {status}: {}", text.trim());
-            RuntimeError::new(status.as_u16(), "internal", message.trim_end_matches([':', ' ']))
-        }
+    if let Ok(ErrorBody { error }) = serde_json::from_slice::<ErrorBody>(&body) {
+        let (code, message, hint) = (error.code, error.message, error.hint);
+        return RuntimeError { status: status.as_u16(), code, message, hint };
     }
+    let text = String::from_utf8_lossy(&body);
+    let message = format!("aegisd answered {status}: {}", text.trim());
+    RuntimeError::new(status.as_u16(), "internal", message.trim_end_matches([':', ' ']))
 }
 
 /// Nobody answers at the socket.

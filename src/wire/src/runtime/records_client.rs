@@ -69,18 +69,14 @@ impl Records {
     }
 
     fn line(&mut self) -> Option<BytesMut> {
-        match self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
-            Some(at) => {
-                let line = self.buffer.split_to(self.searched + at);
-                self.buffer.advance(1);
-                self.searched = 0;
-                Some(line)
-            }
-            None => {
-                self.searched = self.buffer.len();
-                None
-            }
-        }
+        let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let line = self.buffer.split_to(self.searched + at);
+        self.buffer.advance(1);
+        self.searched = 0;
+        Some(line)
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Status {
 
 /// What a backend can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
 pub struct Capabilities {
     /// Instances can be paused.
     pub pause_resume: bool,
