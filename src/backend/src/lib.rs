@@ -4,6 +4,7 @@
 //! all. The conformance suite (`tests/tests/conformance`) runs over every backend that works on a machine.
 
 pub mod guest;
+pub mod kernel;
 pub mod machine;
 
 pub use guest::{Guest, GuestError};
