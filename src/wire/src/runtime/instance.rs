@@ -82,6 +82,9 @@ pub struct Instance {
     /// How its process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// Whether it is stopped only until somebody asks for it: it was idle, or the daemon restarted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wakes: bool,
     /// Why it is stopped or didn't start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
