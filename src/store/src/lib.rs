@@ -14,6 +14,7 @@ pub mod fault;
 mod lmdb;
 mod lock;
 mod memory;
+pub mod realm;
 mod watch;
 
 use std::{collections::BTreeSet, path::Path};
