@@ -1,0 +1,111 @@
+//! Makes a guest of a VM what its setup says: time, randomness, names, file systems, network, bounds.
+
+use std::{fs, path::Path};
+
+use aegis_harness::message::{Root, Setup};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rustix::{
+    mount::{MountFlags, UnmountFlags},
+    time::{ClockId, Timespec},
+};
+
+use crate::{
+    boot::wait_for,
+    context::{Context, Outcome},
+    layout::{Layout, mount},
+    limits,
+    network::{self, Tun},
+    spawn::Common,
+    sys,
+};
+
+/// Where the root is until it is the root.
+const NEW_ROOT: &str = "/sysroot";
+/// Memory for what is mounted into it; out of reach once the root is the root.
+const SCRATCH: &str = "/scratch";
+/// The same where the root is the root from the beginning.
+const SCRATCH_HERE: &str = "/dev/.scratch";
+
+/// What a guest has after its setup.
+pub struct Made {
+    /// For every process.
+    pub common: Common,
+    /// The way out.
+    pub tun: Option<Tun>,
+}
+
+/// Does all of it.
+pub fn make(setup: &Setup) -> Outcome<Made> {
+    set_clock(setup.unix_ns)?;
+    let entropy = BASE64_STANDARD.decode(&setup.entropy).context("the entropy of the setup")?;
+    sys::add_entropy(&entropy).context("adding entropy")?;
+    rustix::system::sethostname(setup.hostname.as_bytes()).context("the hostname")?;
+    network::raise_loopback()?;
+    let here = setup.root == Root::Here;
+    let (root, scratch) = if here { ("/", SCRATCH_HERE) } else { (NEW_ROOT, SCRATCH) };
+    mount_root(&setup.root)?;
+    let layout = Layout::new(Path::new(root), Path::new(scratch), setup.scratch_mib)?;
+    layout.writable(false)?;
+    mount_workspace(&layout, setup.workspace.as_deref())?;
+    if !here {
+        layout.processes()?;
+        layout.kernel(MountFlags::empty())?;
+        layout.mount("devtmpfs", "dev", MountFlags::NOSUID, "")?;
+    }
+    layout.devices(",gid=5")?;
+    layout.names(setup)?;
+    let cgroup = limits::bound_processes(&layout, setup.pids_max)?;
+    limits::raise_open_files();
+    if here {
+        rustix::mount::unmount(scratch, UnmountFlags::DETACH).context(scratch)?;
+    } else {
+        switch_root(&layout)?;
+    }
+    let tun = match &setup.network {
+        Some(network) => Some(Tun::new(network::open_tun()?, network)?),
+        None => None,
+    };
+    // The kernel never ends a VM's first process for lack of memory, so that others need no more than they have.
+    Ok(Made { common: Common { cgroup, oom_score_adj: "0" }, tun })
+}
+
+/// Sets the time of day.
+pub fn set_clock(unix_ns: u64) -> Outcome<()> {
+    const SECOND: u64 = 1_000_000_000;
+    let whole = i64::try_from(unix_ns / SECOND).context("the time")?;
+    let rest = i64::try_from(unix_ns % SECOND).context("the time")?;
+    let time = Timespec { tv_sec: whole, tv_nsec: rest };
+    rustix::time::clock_settime(ClockId::Realtime, time).context("setting the clock")
+}
+
+fn mount_root(root: &Root) -> Outcome<()> {
+    let Root::Device { device, file_system } = root else { return Ok(()) };
+    let device = wait_for_device(device)?;
+    fs::create_dir_all(NEW_ROOT).context(NEW_ROOT)?;
+    let flags = MountFlags::RDONLY | MountFlags::NODEV;
+    mount(&device, Path::new(NEW_ROOT), file_system, flags, "")
+}
+
+fn mount_workspace(layout: &Layout, device: Option<&str>) -> Outcome<()> {
+    match device {
+        Some(device) => {
+            let device = wait_for_device(device)?;
+            mount(&device, &layout.place("workspace")?.path(), "ext4", MountFlags::NODEV, "")
+        }
+        None => layout.memory("workspace", "0755"),
+    }
+}
+
+fn wait_for_device(name: &str) -> Outcome<String> {
+    let path = format!("/dev/{name}");
+    wait_for(&path, || Path::new(&path).exists().then(|| path.clone()))
+}
+
+/// The new root becomes the root of everything; what was there before is under it and out of reach.
+fn switch_root(layout: &Layout) -> Outcome<()> {
+    let _ = layout;
+    rustix::process::chdir(NEW_ROOT).context(NEW_ROOT)?;
+    rustix::mount::mount_move(".", "/").context("moving the root")?;
+    rustix::process::chroot(".").context("changing the root")?;
+    rustix::process::chdir("/").context("/")
+}
