@@ -71,6 +71,7 @@ impl Realm for ControllerRealm {
             write: write.next.map_or(operator::Write::Delete, |body| operator::Write::Put(body.into())),
             steps: write.steps,
             outcome: write.outcome,
+            value: None,
         });
         let results = self.0.write_objects(PlanNumber(plan.0), writes.collect()).await?;
         Ok(results.into_iter().map(written).collect())

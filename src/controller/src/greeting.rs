@@ -17,7 +17,7 @@ use aegis_wire::{
 use crate::{
     nodes::{self, Node},
     runs::Carried,
-    session::{ContextsTold, End, Link, revoked, update_capabilities},
+    session::{AssignedTold, ContextsTold, End, Link, revoked, update_capabilities},
     state::Controller,
 };
 
@@ -116,6 +116,7 @@ async fn connect(controller: &Controller, peer: SocketAddr, checked: Checked) ->
         drain: drain.drain.unwrap_or(false),
         drain_told: 0,
         contexts: ContextsTold::default(),
+        assigned: AssignedTold::default(),
         carried: Carried::default(),
     };
     if standing.as_ref().is_none_or(|(node, _)| node.is_revoked()) {

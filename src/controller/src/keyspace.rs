@@ -81,6 +81,20 @@ pub(crate) fn contexts(tenant: &TenantId) -> String {
     format!("contexts/{tenant}")
 }
 
+/// The sealed values of every tenant's secrets.
+pub(crate) const SECRETS: &str = "secret/";
+pub(crate) fn secret(tenant: &TenantId, name: &str) -> String {
+    format!("{SECRETS}{tenant}/{name}")
+}
+/// What the digests of the tenant's secrets are made with.
+pub(crate) fn digest_key(tenant: &TenantId) -> String {
+    format!("digest-key/{tenant}")
+}
+/// What the host said last of what it shall have.
+pub(crate) fn report(tenant: &TenantId, node: &NodeId) -> String {
+    format!("report/{tenant}/{node}")
+}
+
 /// What is known of every run of the tenant. Ids sort by age.
 pub(crate) fn runs(tenant: &TenantId) -> String {
     format!("run/{tenant}/")

@@ -3,6 +3,7 @@
 //! [`run`] is the story of `aegis controller run`: open the store, find or make the identity, listen, write the admin
 //! context, say that it is ready, serve, stop. [`serve`] is its second half with everything injected, for tests.
 
+mod assignments;
 mod audit;
 mod background;
 mod backup;

@@ -22,7 +22,9 @@ use tokio::{
 };
 
 use crate::{
-    RunError, background, backup,
+    RunError,
+    assignments::Secrets,
+    background, backup,
     clock::{Clock, SystemClock},
     config::{self, ControllerConfig},
     context,
@@ -141,7 +143,9 @@ where
         (true, false) => return Err(RunError::Plaintext(address)),
     };
     let local = local_endpoint(public_endpoint.as_ref(), address);
+    let secrets = Secrets::load_or_make(&data.join("keys"), &*store)?;
     let controller = Arc::new(Controller::new(Parts {
+        secrets,
         store,
         bus: Arc::new(LocalBus::<Order>::default()),
         clock,

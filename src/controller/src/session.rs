@@ -20,6 +20,7 @@ use futures::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use crate::{
+    assignments,
     greeting::{self, Greeted},
     nodes,
     runs::{Carried, TooMuch},
@@ -58,8 +59,19 @@ pub(crate) struct Link {
     pub drain_told: u64,
     /// The security contexts that the daemon knows.
     pub contexts: ContextsTold,
+    /// What the daemon knows of what its host shall have.
+    pub assigned: AssignedTold,
     /// The commands that it has.
     pub carried: Carried,
+}
+
+/// Which assignment a daemon was told of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AssignedTold {
+    /// At which generation it was compared last.
+    pub seen: Option<u64>,
+    /// What it was told; none: nothing on this stream.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// Which security contexts a daemon was told of.
@@ -120,6 +132,7 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
         let link = self.link.insert(link);
         self.outbox.push_back(link.seal(&self.controller, &welcome)?);
         self.push_contexts()?;
+        self.push_assignment()?;
         self.advance(StreamInput::Hello)
     }
 
@@ -150,7 +163,10 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             Some(Call::Message(Order::Stopping)) => self.advance(StreamInput::Stopping),
             Some(Call::Message(Order::Invoke(ticket))) => self.invoke(ticket),
             // The commands that it has are looked at after every step.
-            Some(Call::Poke) => self.push_contexts(),
+            Some(Call::Poke) => {
+                self.push_contexts()?;
+                self.push_assignment()
+            }
             Some(Call::Message(Order::Shutdown(reason))) => {
                 let command = Command::Shutdown { reason: reason.into() };
                 self.outbox.push_back(link.seal(&self.controller, &command)?);
@@ -193,7 +209,10 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             }
             Event::CapabilityUpdate(capabilities) => {
                 Box::pin(update_capabilities(&self.controller, &link.node, &capabilities)).await?;
-                None
+                // A target may mean the host since, or no more.
+                link.assigned.seen = None;
+                self.push_assignment()?;
+                return self.advance(StreamInput::Event);
             }
             Event::Ack { sequence } => {
                 tracing::debug!(node = %link.node, sequence, "acknowledged");
@@ -211,6 +230,11 @@ impl<S: Stream<Item = Result<Unverified, ApiError>> + Send + Unpin> Session<S> {
             Event::CommandProgress { command, stderr, data } => {
                 let time = self.controller.clock.now();
                 link.carried.hear(&command, stderr, data, time).map_err(|TooMuch(id)| End::TooMuch(id))?;
+                None
+            }
+            Event::ReportResult { revision, objects } => {
+                let whose = (&link.tenant, &link.node);
+                Box::pin(assignments::take_report(&self.controller, whose, revision, objects)).await?;
                 None
             }
             Event::TokenRequest => {

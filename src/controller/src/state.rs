@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
+    assignments::{Assignments, Secrets},
     audit::{self, Event, Outcome},
     clock::Clock,
     comings::Comings,
@@ -68,6 +69,7 @@ pub(crate) struct Parts {
     pub public_endpoint: Option<Endpoint>,
     pub limits: EnrollmentLimits,
     pub data_dir: PathBuf,
+    pub secrets: Secrets,
 }
 
 /// A running controller.
@@ -88,6 +90,8 @@ pub(crate) struct Controller {
     pub enrollments: RateLimiter,
     pub verifier: Verifier,
     pub contexts: Contexts,
+    pub assignments: Assignments,
+    pub secrets: Secrets,
     pub runs: Runs,
     pub rollouts: Rollouts,
     pub data_dir: PathBuf,
@@ -141,6 +145,8 @@ impl Controller {
             enrollments: RateLimiter::new(parts.limits),
             verifier: Verifier::start(),
             contexts: Contexts::default(),
+            assignments: Assignments::default(),
+            secrets: parts.secrets,
             runs: Runs::default(),
             rollouts: Rollouts::default(),
             data_dir: parts.data_dir,

@@ -22,6 +22,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
 use crate::{
+    assignments::Secrets,
     clock::TokioClock,
     config::EnrollmentLimits,
     enrollment::Enrollments,
@@ -56,6 +57,7 @@ pub(crate) async fn with_parts(change: impl FnOnce(&mut Parts)) -> Arc<Controlle
         ca: "ab".repeat(32).parse().unwrap(),
         public_endpoint: Some("fleet.example:50056".parse().unwrap()),
         limits: NO_LIMIT,
+        secrets: Secrets::of_key(&[9; 32]),
         data_dir: std::path::PathBuf::from("/nonexistent"),
     };
     change(&mut parts);
@@ -76,6 +78,7 @@ pub(crate) fn restarted(old: &Controller) -> Arc<Controller> {
         ca: old.ca,
         public_endpoint: old.public_endpoint.clone(),
         limits: NO_LIMIT,
+        secrets: old.secrets.clone(),
         data_dir: old.data_dir.clone(),
     };
     Arc::new(Controller::new(parts).unwrap())

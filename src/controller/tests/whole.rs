@@ -126,6 +126,7 @@ async fn write_group(client: &OperatorClient, name: &'static str) -> Revision {
         write: Write::Put(body),
         steps: vec![],
         outcome: Outcome::Created,
+        value: None,
     };
     client.write_objects(plan, vec![write]).await.unwrap().remove(0).unwrap()
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use aegis_core::{NodeId, ObjectKey, Owner, Revision, TenantId};
+use aegis_core::{NodeId, ObjectKey, Owner, Revision, Secret, TenantId};
 use aegis_wire::{
     ApiError, CaFingerprint, Endpoint, Envelope, PublicKey, ServerSigningKey, SigningKey,
     edge::{EdgeService, EventStream},
@@ -17,11 +17,11 @@ use aegis_wire::{
         is_proven,
     },
     operator::{
-        AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
-        EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
-        ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution,
-        RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI,
-        WriteResult,
+        AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken, Delivery,
+        EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListDeliveries, ListHistory,
+        ListNodes, ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber,
+        Resolution, RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool,
+        UserToken, WhoAmI, WriteResult,
     },
     server::{Services, serve, tcp_connections},
     tls::{Authority, ServerIdentity, TlsConfig},
@@ -214,6 +214,7 @@ refuse_all! {
     list_runs(ListRuns) -> Vec<Run>;
     get_run(GetRun) -> BoxStream<'static, Result<Vec<RunEvent>, ApiError>>;
     get_rollout(String) -> RolloutStatus;
+    list_deliveries(ListDeliveries) -> Vec<Delivery>;
     begin_plan(BeginPlan) -> PlanNumber;
     write_objects(PlanNumber, Vec<ObjectWrite>) -> Vec<WriteResult>;
     finish_plan(FinishPlan) -> ();
@@ -222,6 +223,7 @@ refuse_all! {
     start_run(StartRun) -> BoxStream<'static, Result<Vec<RunEvent>, ApiError>>;
     cancel_run(String) -> Run;
     steer_rollout(String, RolloutAction) -> RolloutStatus;
+    get_digest_key() -> Secret<Vec<u8>>;
     create_enrollment_token(CreateEnrollmentToken) -> EnrollmentToken;
     create_user_token(CreateUserToken) -> UserToken;
     create_tenant(TenantId) -> Tenant;

@@ -136,6 +136,7 @@ impl World {
             random: Arc::new(SystemRandom),
             dialer: Arc::new(move |_| Ok(Arc::new(network.clone()))),
             host: Box::new(host),
+            runtime: None,
             control: controls,
         };
         let options = RunOptions { state: self.state.clone(), watch: false };

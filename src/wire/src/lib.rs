@@ -17,6 +17,7 @@ pub mod keys;
 pub mod operator;
 pub mod reason;
 pub mod runtime;
+pub mod seal;
 pub mod server;
 pub mod tls;
 pub mod token;

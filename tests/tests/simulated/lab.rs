@@ -164,6 +164,7 @@ async fn daemon(state: StateDir, clock: SimulatedClock) -> turmoil::Result {
         random: Arc::new(Counter(AtomicU64::new(0))),
         dialer: Arc::new(|_| Ok(Arc::new(Simulated))),
         host: Box::new(host),
+        runtime: None,
         control,
     };
     run(RunOptions { state, watch: false }, deps).await?;

@@ -4,6 +4,7 @@
 mod admin;
 mod auth;
 mod backup;
+mod deliveries;
 mod history;
 mod nodes;
 mod objects;
@@ -16,19 +17,19 @@ mod tests;
 mod tools;
 mod writes;
 
-pub(crate) use target::members;
+pub(crate) use target::{all_meant, is_meant, members};
 
 use std::sync::Arc;
 
-use aegis_core::{ObjectKey, Owner, Revision, TenantId};
+use aegis_core::{ObjectKey, Owner, Revision, Secret, TenantId};
 use aegis_wire::{
     ApiError,
     operator::{
-        AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
-        EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
-        ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber, Resolution,
-        RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI,
-        WriteResult,
+        AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken, Delivery,
+        EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListDeliveries, ListHistory,
+        ListNodes, ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, OperatorService, PlanNumber,
+        Resolution, RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool,
+        UserToken, WhoAmI, WriteResult,
     },
 };
 use bytes::Bytes;
@@ -154,6 +155,12 @@ impl OperatorService for Operators {
         action: RolloutAction,
     ) -> Reply<RolloutStatus> {
         rollouts::steer(&self.0, &self.0.authorize(&bearer)?, name, action).await
+    }
+    async fn list_deliveries(&self, bearer: Bearer, which: ListDeliveries) -> Reply<Vec<Delivery>> {
+        deliveries::list(&self.0, &self.0.authorize(&bearer)?, &which)
+    }
+    async fn get_digest_key(&self, bearer: Bearer) -> Reply<Secret<Vec<u8>>> {
+        deliveries::digest_key(&self.0, &self.0.authorize(&bearer)?).await
     }
     async fn backup(&self, bearer: Bearer) -> Reply<BoxStream<'static, Reply<Bytes>>> {
         backup::stream(self.0.clone(), &self.0.authorize(&bearer)?).await

@@ -1,6 +1,6 @@
 //! Who may call what: roles, tokens, and the controller's own matters.
 
-use aegis_wire::operator::RolloutAction;
+use aegis_wire::operator::{ListDeliveries, RolloutAction};
 
 use super::*;
 
@@ -25,6 +25,8 @@ async fn call(service: &Operators, method: &str, bearer: Bearer) -> Option<ApiEr
         "CancelRun" => service.cancel_run(bearer, node).await.err(),
         "GetRollout" => service.get_rollout(bearer, node).await.err(),
         "SteerRollout" => service.steer_rollout(bearer, node, RolloutAction::Pause).await.err(),
+        "ListDeliveries" => service.list_deliveries(bearer, ListDeliveries::default()).await.err(),
+        "GetDigestKey" => service.get_digest_key(bearer).await.err(),
         "BeginPlan" => {
             let plan = BeginPlan { owner: Owner::cli(), source: String::new(), owns: vec![] };
             service.begin_plan(bearer, plan).await.err()

@@ -107,6 +107,64 @@ pub(crate) fn members(controller: &Controller, tenant: &TenantId, target: &Targe
     Ok(resolution)
 }
 
+/// The tenant's nodes that the target means, id and name, whether they are there or not; revoked ones aren't any more.
+pub(crate) fn all_meant(
+    controller: &Controller,
+    tenant: &TenantId,
+    target: &Target,
+) -> Reply<Vec<(NodeId, String)>> {
+    let meant = Resolver::of(controller, tenant, target)?;
+    let meant = meant.filter(|known| known.standing != Standing::Revoked);
+    Ok(meant.map(|known| (known.id, known.name)).collect())
+}
+
+/// Whether the target means this one node of the tenant. It looks at no other, so that ten thousand can ask. What the target
+/// names and isn't there means nobody.
+pub(crate) fn is_meant(
+    controller: &Controller,
+    tenant: &TenantId,
+    target: &Target,
+    node: &NodeId,
+) -> Reply<bool> {
+    let store = &*controller.store;
+    let key = keyspace::node(node);
+    let Some(entry) = store.get(&key).map_err(failed)? else { return Ok(false) };
+    let mut known: Known = read(&key, &entry.value).map_err(failed)?;
+    let Some((record, _)) = nodes::get(store, node).map_err(failed)? else { return Ok(false) };
+    if known.tenant != *tenant || known.standing == Standing::Revoked {
+        return Ok(false);
+    }
+    known.declared = nodes::declared(store, &record).map_err(failed)?;
+    let names = |reference: &str| reference == node.as_str() || is_found(controller, tenant, reference, node);
+    let (mut waiting, mut groups) = (vec![target.clone()], BTreeSet::new());
+    while let Some(target) = waiting.pop() {
+        let is_in = match target {
+            Target::All => true,
+            Target::Selector(selector) => selector.matches(&known),
+            Target::Node(reference) => names(&reference),
+            Target::Group(name) if groups.insert(name.clone()) => match group_of(controller, tenant, &name) {
+                Ok(group) => {
+                    let is_pinned = group.pinned.iter().any(|pin| names(pin));
+                    waiting.push(group.selector);
+                    is_pinned
+                }
+                Err(error) if error.code == aegis_wire::Code::NotFound => false,
+                Err(error) => return Err(error),
+            },
+            Target::Group(_) => false,
+        };
+        if is_in {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a name or a prefix of an id leads to this node.
+fn is_found(controller: &Controller, tenant: &TenantId, reference: &str, node: &NodeId) -> bool {
+    nodes::find(&*controller.store, tenant, reference).is_ok_and(|found| found.id == *node)
+}
+
 fn parse(text: &str) -> Reply<Target> {
     text.parse().map_err(|error: aegis_core::selector::ParseError| {
         let message = format!("{}\n{}", error.message, error.caret(text));
@@ -209,13 +267,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn group(&self, name: &str) -> Reply<EdgeGroupSpec> {
-        let key = keyspace::object(self.tenant, &ObjectKey::new("EdgeGroup", name));
-        let entry = self.controller.store.get(&key).map_err(failed)?;
-        let entry = entry.ok_or_else(|| {
-            ApiError::not_found(format!("EdgeGroup/{name} not found")).hint("aegis edge group ls")
-        })?;
-        Ok(read::<Body>(&key, &entry.value).map_err(failed)?.spec)
+        group_of(self.controller, self.tenant, name)
     }
+}
+
+fn group_of(controller: &Controller, tenant: &TenantId, name: &str) -> Reply<EdgeGroupSpec> {
+    let key = keyspace::object(tenant, &ObjectKey::new("EdgeGroup", name));
+    let entry = controller.store.get(&key).map_err(failed)?;
+    let entry = entry.ok_or_else(|| {
+        ApiError::not_found(format!("EdgeGroup/{name} not found")).hint("aegis edge group ls")
+    })?;
+    Ok(read::<Body>(&key, &entry.value).map_err(failed)?.spec)
 }
 
 /// Every node of the tenant.

@@ -45,6 +45,7 @@ fn put(key: ObjectKey, base: u64, body: &str) -> ObjectWrite {
         write: Write::Put(body),
         steps: vec!["+ something".into()],
         outcome: Outcome::Created,
+        value: None,
     }
 }
 

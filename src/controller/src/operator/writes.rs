@@ -15,7 +15,7 @@ use super::{
     plans::{self, is_object},
 };
 use crate::{
-    contexts, failed, keyspace,
+    assignments, contexts, failed, keyspace,
     nodes::{self, json, read},
     state::Controller,
 };
@@ -74,6 +74,9 @@ async fn commit(
                 if chunk.iter().any(|write| write.key.kind == contexts::KIND) {
                     controller.contexts_changed(&caller.tenant);
                 }
+                if chunk.iter().any(|write| assignments::concerns(&write.key.kind)) {
+                    controller.assignments_changed(&caller.tenant);
+                }
                 for (result, write) in results.iter_mut().zip(chunk) {
                     if let (Ok(written), Write::Put(_)) = (result, &write.write) {
                         *written = revision;
@@ -105,6 +108,13 @@ fn add(
     if found != write.base {
         let message = format!("{} is at revision {found} by now, not {}", write.key, write.base);
         return Ok(Err(refused(WriteRefusal::Stale, message)));
+    }
+    if assignments::is_sealed_write(write) {
+        let have = have.as_ref().map(|entry| entry.value.as_slice());
+        let added = controller.secrets.add(&*controller.store, &caller.tenant, (write, have), batch)?;
+        if let Err(error) = added {
+            return Ok(Err(error));
+        }
     }
     batch.check(&key, write.base);
     match &write.write {

@@ -3,7 +3,10 @@
 use aegis_wire::edge::{Command, CommandResult};
 
 use super::{End, Session};
-use crate::runs::{NotCarried, Ticket, Waiting};
+use crate::{
+    assignments::{Assignment, had_something},
+    runs::{NotCarried, Ticket, Waiting},
+};
 
 impl<S> Session<S> {
     /// Sends a command to the daemon, after the security contexts if they have changed.
@@ -33,6 +36,39 @@ impl<S> Session<S> {
             link.contexts.revision = pushed.revision;
         }
         link.contexts.seen = Some(generation);
+        Ok(())
+    }
+
+    /// Tells the daemon what its host shall have, if it doesn't know it. A host that never had anything and shall have
+    /// nothing hears nothing.
+    pub(super) fn push_assignment(&mut self) -> Result<(), End> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let controller = &self.controller;
+        // Read first: what changes in between is looked at again.
+        let generation = controller.assignments.generation();
+        if link.assigned.seen == Some(generation) {
+            return Ok(());
+        }
+        link.assigned.seen = Some(generation);
+        let assignment = match controller.assignment(&link.tenant, &link.node) {
+            Ok(assignment) => assignment,
+            // The host keeps what it has; the stream is needed for other things.
+            Err(error) => {
+                tracing::error!(node = %link.node, %error, "the host can't be told what it shall have");
+                return Ok(());
+            }
+        };
+        let is_known = match link.assigned.digest {
+            Some(told) => told == assignment.digest,
+            None => {
+                assignment.objects.is_empty() && !had_something(&*controller.store, &link.tenant, &link.node)?
+            }
+        };
+        if !is_known {
+            link.assigned.digest = Some(assignment.digest);
+            let Assignment { revision, objects, .. } = assignment;
+            self.outbox.push_back(link.seal(controller, &Command::Assign { revision, objects })?);
+        }
         Ok(())
     }
 

@@ -71,6 +71,11 @@ impl Running {
                 }
                 Err(stale) => self.fail(&stale.to_string()),
             },
+            Command::Assign { revision, objects } => {
+                tracing::info!(revision, objects = objects.len(), "what this host shall have is replaced");
+                self.assignment.replace(revision, objects);
+                self.send(Event::Ack { sequence }).into_iter().collect()
+            }
             Command::HeartbeatAck => {
                 self.reporter.heartbeat(now_ms);
                 vec![]

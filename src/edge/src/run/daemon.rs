@@ -11,6 +11,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use super::{
     Control, Identity, RunDeps, RunError, RunOptions, Transport,
+    assignment::Assignment,
     contexts::Contexts,
     invoke::Arrived,
     link::{Connection, Link, LinkEvent},
@@ -51,6 +52,7 @@ pub(super) struct Running {
     /// What orders can set going.
     pub offer: Box<dyn Offer>,
     pub contexts: Contexts,
+    pub assignment: Assignment,
     pub seen: Seen,
     /// Checked, and not yet let in by the state machine.
     pub arrived: Option<Arrived>,
@@ -80,6 +82,7 @@ pub(super) async fn run(
     let capabilities = capabilities(&config, &(deps.host)());
     tracing::info!(node = %identity.node_id, tenant = %identity.tenant, %endpoint, "edge daemon starts");
     let mut running = Running {
+        assignment: Assignment::new(deps.runtime.clone()),
         reporter: Reporter::new(options.state.clone(), endpoint, deps.clock.now_ms()),
         options,
         deps,
@@ -168,6 +171,8 @@ impl Running {
                 None => std::future::pending().await,
             }
         };
+        // Said on a stream that takes it, or else it would be lost.
+        let has_room = self.welcomed && self.outbox.is_empty();
         let (unsent, reads) = (!self.outbox.is_empty(), !self.outbox.is_full());
         let report = async {
             room_for_output(outgoing.as_ref()).await;
@@ -196,6 +201,10 @@ impl Running {
             }
             () = room(outgoing.as_ref()), if unsent => self.flush().into_iter().collect(),
             report = report => self.on_report(report),
+            report = self.assignment.next(), if has_room => {
+                let event = Event::ReportResult { revision: report.revision, objects: report.objects };
+                self.send(event).into_iter().collect()
+            }
         }
     }
 

@@ -192,6 +192,7 @@ impl Lab {
             random: Arc::new(Counter(AtomicU64::new(0))),
             dialer: Arc::new(|_| Ok(Arc::new(aegis_wire::dial::TcpDialer))),
             host: Box::new(|| Host { hostname: "h".into(), os: "linux", arch: "x86_64", path: vec![] }),
+            runtime: None,
             control: controls,
         };
         let options = RunOptions { state: state.clone(), watch: false };

@@ -3,6 +3,7 @@
 //! `aegis_core::session::Daemon` decides when to dial, what to send and when to end; this module does it. Everything
 //! runs on one thread, and the only thing that wakes an idle daemon is its heartbeat.
 
+mod assignment;
 mod commands;
 mod contexts;
 mod daemon;
@@ -32,6 +33,7 @@ use tokio::sync::mpsc;
 
 use own_key::{HostOffer, OwnKey};
 
+pub use assignment::LocalRuntime;
 pub use error::RunError;
 pub use identity::Identity;
 pub use link::{Connection, GrpcTransport, Incoming, Transport};
@@ -65,6 +67,9 @@ pub struct RunDeps {
     pub dialer: Arc<DialerFor>,
     /// What this machine is; asked again at every reload.
     pub host: Box<dyn Fn() -> Host + Send>,
+    /// What gives this host the apps, kits and secrets that the controller assigns to it; without it each is reported as
+    /// failed.
+    pub runtime: Option<Arc<dyn LocalRuntime>>,
     /// What the host wants of the daemon: see [`signals`].
     pub control: mpsc::Receiver<Control>,
 }

@@ -7,7 +7,7 @@ use aegis_kinds::{SecurityContextSpec, tool::ToolDescriptor};
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Capabilities, Command, Event, OUTPUT_CHUNK, SignedOrder};
+use super::{Capabilities, Command, Event, OUTPUT_CHUNK, SignedOrder, assign::reports_from_proto};
 use crate::{
     envelope::{Body, Malformed},
     proto::{self, command_body, event_body},
@@ -87,6 +87,7 @@ impl Body for Event {
             Self::CapabilityUpdate(_) => "capability_update",
             Self::Ack { .. } => "ack",
             Self::TokenRequest => "token_request",
+            Self::ReportResult { .. } => "report_result",
         }
     }
 
@@ -113,6 +114,10 @@ impl Body for Event {
             }
             Self::Ack { sequence } => event_body::Event::Ack(proto::Ack { sequence }),
             Self::TokenRequest => event_body::Event::TokenRequest(proto::TokenRequest {}),
+            Self::ReportResult { revision, objects } => {
+                let objects = objects.into_iter().map(Into::into).collect();
+                event_body::Event::ReportResult(proto::ReportResult { revision, objects })
+            }
         };
         proto::EventBody { event: Some(event) }.encode_to_vec().into()
     }
@@ -147,6 +152,9 @@ impl Body for Event {
             }
             event_body::Event::Ack(ack) => Self::Ack { sequence: ack.sequence },
             event_body::Event::TokenRequest(proto::TokenRequest {}) => Self::TokenRequest,
+            event_body::Event::ReportResult(report) => {
+                Self::ReportResult { revision: report.revision, objects: reports_from_proto(report.objects)? }
+            }
         })
     }
 }
@@ -170,6 +178,7 @@ impl Body for Command {
             Self::Cancel { .. } => "cancel",
             Self::PushConfig { .. } => "push_config",
             Self::OutputCredit { .. } => "output_credit",
+            Self::Assign { .. } => "assign",
         }
     }
 
@@ -196,6 +205,10 @@ impl Body for Command {
             Self::OutputCredit { command, bytes } => {
                 let command_id = command.into();
                 command_body::Command::OutputCredit(proto::OutputCredit { command_id, bytes })
+            }
+            Self::Assign { revision, objects } => {
+                let objects = objects.into_iter().map(Into::into).collect();
+                command_body::Command::Assign(proto::Assign { revision, objects })
             }
         };
         proto::CommandBody { command: Some(command) }.encode_to_vec().into()
@@ -225,6 +238,10 @@ impl Body for Command {
             command_body::Command::OutputCredit(credit) => {
                 Self::OutputCredit { command: command_id(&credit.command_id)?, bytes: credit.bytes }
             }
+            command_body::Command::Assign(assign) => {
+                let objects = assign.objects.into_iter().map(Into::into).collect();
+                Self::Assign { revision: assign.revision, objects }
+            }
         })
     }
 }
@@ -233,9 +250,12 @@ impl Body for Command {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use aegis_core::fleet::{RunId, TargetOutcome};
+    use aegis_core::{
+        ObjectKey, Secret,
+        fleet::{RunId, TargetOutcome},
+    };
 
-    use super::super::{CommandResult, Refusal};
+    use super::super::{Assigned, CommandResult, ObjectReport, Refusal, ReportPhase};
 
     fn capabilities() -> Capabilities {
         let tool = ToolDescriptor {
@@ -259,6 +279,16 @@ mod tests {
 
     fn command() -> CommandId {
         CommandId::of(&RunId::at(1, [2; 4]), 3)
+    }
+
+    fn report() -> ObjectReport {
+        let key = ObjectKey::new("App", "web");
+        ObjectReport { key, phase: ReportPhase::Failed, message: "no such image".into() }
+    }
+
+    fn assigned() -> Assigned {
+        let value = Some(Secret::new(b"hunter2".to_vec()));
+        Assigned { key: ObjectKey::new("Secret", "token"), spec: Bytes::from_static(b"{}"), value }
     }
 
     fn result() -> CommandResult {
@@ -287,6 +317,7 @@ mod tests {
             Event::TokenRequest,
             Event::CommandResult(result()),
             Event::CommandProgress { command: command(), stderr: true, data: Bytes::from_static(b"\xff\0") },
+            Event::ReportResult { revision: 9, objects: vec![report()] },
         ] {
             assert_eq!(Event::decode(event.encode()).unwrap(), event);
         }
@@ -310,6 +341,7 @@ mod tests {
             Command::Cancel { command: command() },
             Command::PushConfig { revision: 4, contexts: [("ops".to_owned(), spec)].into() },
             Command::OutputCredit { command: command(), bytes: 5 },
+            Command::Assign { revision: 9, objects: vec![assigned()] },
         ] {
             assert_eq!(Command::decode(command.encode()).unwrap(), command);
         }
@@ -335,6 +367,17 @@ mod tests {
             CommandResult { data: long.clone(), ..result() },
         ] {
             assert!(Event::decode(Event::CommandResult(result).encode()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_report_has_bounds_and_no_control_characters() {
+        let many = vec![report(); super::super::assign::MAX_REPORTS + 1];
+        let long = ObjectReport { message: "x".repeat(5000), ..report() };
+        let steers = ObjectReport { message: "\x1b[2J".into(), ..report() };
+        for objects in [many, vec![long], vec![steers]] {
+            let event = Event::ReportResult { revision: 1, objects };
+            assert!(Event::decode(event.encode()).is_err());
         }
     }
 

@@ -1,5 +1,6 @@
 //! The stream between a daemon and its controller: the messages, the client, and the server's trait.
 
+mod assign;
 mod body;
 mod client;
 mod order;
@@ -12,6 +13,7 @@ use aegis_kinds::{SecurityContextSpec, tool::ToolDescriptor};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use assign::{Assigned, ObjectReport, ReportPhase};
 pub use client::{CommandStream, EdgeClient};
 pub use order::{CommandResult, OUTPUT_CHUNK, OUTPUT_TAIL, Order, Refusal, SignedOrder};
 pub(crate) use service::EdgeAdapter;
@@ -75,6 +77,13 @@ pub enum Event {
     },
     /// The node token ends soon: another, please.
     TokenRequest,
+    /// How the host stands with everything that was assigned to it.
+    ReportResult {
+        /// Of the [`Command::Assign`] that it is about.
+        revision: u64,
+        /// Each object.
+        objects: Vec<ObjectReport>,
+    },
 }
 
 /// Controller to daemon.
@@ -126,6 +135,13 @@ pub enum Command {
         revision: u64,
         /// By name.
         contexts: BTreeMap<String, SecurityContextSpec>,
+    },
+    /// The apps, kits and secrets that this host shall have. What it had from an earlier one and isn't here goes.
+    Assign {
+        /// Rises with every change.
+        revision: u64,
+        /// All of them.
+        objects: Vec<Assigned>,
     },
     /// So many more bytes of a command's output may be sent.
     OutputCredit {

@@ -179,7 +179,7 @@ pub struct EdgeCommand {
 /// Daemon → controller.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EventBody {
-    #[prost(oneof = "event_body::Event", tags = "1, 2, 5, 3, 4, 6, 7")]
+    #[prost(oneof = "event_body::Event", tags = "1, 2, 5, 3, 4, 6, 7, 8")]
     pub event: ::core::option::Option<event_body::Event>,
 }
 /// Nested message and enum types in `EventBody`.
@@ -200,6 +200,8 @@ pub mod event_body {
         Ack(super::Ack),
         #[prost(message, tag = "7")]
         TokenRequest(super::TokenRequest),
+        #[prost(message, tag = "8")]
+        ReportResult(super::ReportResult),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -230,6 +232,28 @@ pub struct Ack {
 /// Asks for a new node token before the old one ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TokenRequest {}
+/// How the host stands with what was assigned to it, all of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportResult {
+    /// of the Assign that it is about
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub objects: ::prost::alloc::vec::Vec<ObjectReport>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ObjectReport {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// pending, ready, failed
+    #[prost(string, tag = "3")]
+    pub phase: ::prost::alloc::string::String,
+    /// one line
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+}
 /// How a command ended, once a command.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommandResult {
@@ -279,7 +303,7 @@ pub struct CommandProgress {
 /// Controller → daemon.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommandBody {
-    #[prost(oneof = "command_body::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "command_body::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub command: ::core::option::Option<command_body::Command>,
 }
 /// Nested message and enum types in `CommandBody`.
@@ -304,6 +328,8 @@ pub mod command_body {
         PushConfig(super::PushConfig),
         #[prost(message, tag = "9")]
         OutputCredit(super::OutputCredit),
+        #[prost(message, tag = "10")]
+        Assign(super::Assign),
     }
 }
 /// Run a tool. The order is signed on its own: see Envelope.order_digest.
@@ -360,6 +386,28 @@ pub struct PushConfig {
     pub revision: u64,
     #[prost(message, repeated, tag = "2")]
     pub contexts: ::prost::alloc::vec::Vec<SecurityContext>,
+}
+/// The apps, kits and secrets that this host shall have: all of them. What it had from an earlier one and isn't here goes.
+/// Ack is the answer, and a ReportResult whenever the host stands otherwise with it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Assign {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub objects: ::prost::alloc::vec::Vec<AssignedObject>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AssignedObject {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// JSON
+    #[prost(bytes = "bytes", tag = "3")]
+    pub spec: ::prost::bytes::Bytes,
+    /// of a Secret; empty otherwise
+    #[prost(bytes = "bytes", tag = "4")]
+    pub value: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SecurityContext {
@@ -1346,6 +1394,9 @@ pub struct ObjectWrite {
     pub steps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "7")]
     pub outcome: ::prost::alloc::string::String,
+    /// of a Secret whose value changes; it is sealed, and never given back
+    #[prost(bytes = "bytes", tag = "8")]
+    pub value: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WriteObjectsResponse {
@@ -1895,6 +1946,51 @@ pub struct RolloutTarget {
     #[prost(string, tag = "4")]
     pub run_id: ::prost::alloc::string::String,
 }
+/// How hosts stand with the apps, kits and secrets that have a target.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeliveriesRequest {
+    /// empty: all
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// empty: all
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeliveriesResponse {
+    /// in the order of kind, name, node id
+    #[prost(message, repeated, tag = "1")]
+    pub deliveries: ::prost::alloc::vec::Vec<Delivery>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delivery {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub node_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub node_name: ::prost::alloc::string::String,
+    /// pending, ready, failed; empty: nothing was said of it as it is declared now
+    #[prost(string, tag = "5")]
+    pub phase: ::prost::alloc::string::String,
+    /// one line
+    #[prost(string, tag = "6")]
+    pub message: ::prost::alloc::string::String,
+    /// RFC 3339: when it was reported; empty: never
+    #[prost(string, tag = "7")]
+    pub since: ::prost::alloc::string::String,
+}
+/// What the digests of the tenant's secrets are made with: whoever plans sees whether a value changes, without reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDigestKeyRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDigestKeyResponse {
+    /// 32 bytes
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: ::prost::bytes::Bytes,
+}
 /// Generated client implementations.
 pub mod operator_client {
     #![allow(
@@ -2274,6 +2370,30 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("aegis.v1.Operator", "GetRollout"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn list_deliveries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeliveriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeliveriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/ListDeliveries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "ListDeliveries"));
+            self.inner.unary(req, path, codec).await
+        }
         /// ---- operator
         pub async fn begin_plan(
             &mut self,
@@ -2453,6 +2573,30 @@ pub mod operator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("aegis.v1.Operator", "SteerRollout"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_digest_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDigestKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDigestKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/aegis.v1.Operator/GetDigestKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("aegis.v1.Operator", "GetDigestKey"));
             self.inner.unary(req, path, codec).await
         }
         /// ---- admin
@@ -2738,6 +2882,13 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::GetRolloutRequest>,
         ) -> std::result::Result<tonic::Response<super::RolloutStatus>, tonic::Status>;
+        async fn list_deliveries(
+            &self,
+            request: tonic::Request<super::ListDeliveriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeliveriesResponse>,
+            tonic::Status,
+        >;
         /// ---- operator
         async fn begin_plan(
             &self,
@@ -2786,6 +2937,13 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::SteerRolloutRequest>,
         ) -> std::result::Result<tonic::Response<super::RolloutStatus>, tonic::Status>;
+        async fn get_digest_key(
+            &self,
+            request: tonic::Request<super::GetDigestKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDigestKeyResponse>,
+            tonic::Status,
+        >;
         /// ---- admin
         async fn create_enrollment_token(
             &self,
@@ -3504,6 +3662,51 @@ pub mod operator_server {
                     };
                     Box::pin(fut)
                 }
+                "/aegis.v1.Operator/ListDeliveries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeliveriesSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::ListDeliveriesRequest>
+                    for ListDeliveriesSvc<T> {
+                        type Response = super::ListDeliveriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeliveriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::list_deliveries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeliveriesSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/aegis.v1.Operator/BeginPlan" => {
                     #[allow(non_camel_case_types)]
                     struct BeginPlanSvc<T: Operator>(pub Arc<T>);
@@ -3850,6 +4053,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SteerRolloutSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/aegis.v1.Operator/GetDigestKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDigestKeySvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::GetDigestKeyRequest>
+                    for GetDigestKeySvc<T> {
+                        type Response = super::GetDigestKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDigestKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::get_digest_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDigestKeySvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -3,6 +3,7 @@
 use std::{sync::Arc, vec};
 
 use aegis_core::{ObjectKey, Revision};
+use bytes::Bytes;
 use futures::{
     StreamExt,
     stream::{self, BoxStream, Iter, Map},
@@ -168,6 +169,24 @@ impl<T: OperatorService> Operator for OperatorAdapter<T> {
     ) -> Result<Response<proto::RolloutStatus>, Status> {
         let (bearer, message) = split(request, "GetRollout")?;
         reply(self.0.get_rollout(bearer, message.name).await)
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<proto::ListDeliveriesRequest>,
+    ) -> Result<Response<proto::ListDeliveriesResponse>, Status> {
+        let (bearer, message) = split(request, "ListDeliveries")?;
+        let deliveries = self.0.list_deliveries(bearer, message.into()).await?;
+        Ok(Response::new(proto::ListDeliveriesResponse { deliveries: each(deliveries) }))
+    }
+
+    async fn get_digest_key(
+        &self,
+        request: Request<proto::GetDigestKeyRequest>,
+    ) -> Result<Response<proto::GetDigestKeyResponse>, Status> {
+        let (bearer, proto::GetDigestKeyRequest {}) = split(request, "GetDigestKey")?;
+        let key = self.0.get_digest_key(bearer).await?;
+        Ok(Response::new(proto::GetDigestKeyResponse { key: Bytes::copy_from_slice(key.expose()) }))
     }
 
     async fn start_run(

@@ -1,6 +1,6 @@
 //! The CLI's end. Lists come as streams and are gathered here; many writes go in several messages.
 
-use aegis_core::{ObjectKey, Owner, Revision, TenantId};
+use aegis_core::{ObjectKey, Owner, Revision, Secret, TenantId};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tonic::{
@@ -9,10 +9,11 @@ use tonic::{
 };
 
 use super::{
-    AuditCheck, AuditEvent, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken, EnrollmentToken,
-    FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes, ListObjects, ListRuns,
-    ListTools, MAX_MESSAGE, Node, Object, ObjectWrite, PlanNumber, Resolution, RolloutAction, RolloutStatus,
-    Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI, WriteResult,
+    AuditCheck, AuditEvent, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken, Delivery,
+    EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListDeliveries, ListHistory,
+    ListNodes, ListObjects, ListRuns, ListTools, MAX_MESSAGE, Node, Object, ObjectWrite, PlanNumber,
+    Resolution, RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken,
+    WhoAmI, WriteResult,
     bearer::{AUTHORIZATION, TENANT},
     convert::{Unreadable, all, keys},
     plan::write_result_from_proto,
@@ -189,6 +190,19 @@ impl OperatorClient {
         read(client.steer_rollout(request).await?.into_inner())
     }
 
+    /// How hosts stand with what has a target.
+    pub async fn list_deliveries(&self, which: ListDeliveries) -> Reply<Vec<Delivery>> {
+        let (mut client, request) = self.call(proto::ListDeliveriesRequest::from(which));
+        let deliveries = client.list_deliveries(request).await?.into_inner().deliveries;
+        all(deliveries).map_err(Unreadable::in_answer)
+    }
+
+    /// What the digests of the tenant's secrets are made with.
+    pub async fn digest_key(&self) -> Reply<Secret<Vec<u8>>> {
+        let (mut client, request) = self.call(proto::GetDigestKeyRequest {});
+        Ok(Secret::new(client.get_digest_key(request).await?.into_inner().key.to_vec()))
+    }
+
     /// Opens a plan.
     pub async fn begin_plan(&self, plan: BeginPlan) -> Reply<PlanNumber> {
         let (mut client, request) = self.call(proto::BeginPlanRequest::from(plan));
@@ -322,6 +336,7 @@ mod tests {
             write: Write::Put(vec![b'x'; bytes].into()),
             steps: vec![],
             outcome: Outcome::Created,
+            value: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod bearer;
 mod client;
 mod convert;
 mod data;
+mod delivery;
 mod history;
 mod node;
 mod object;
@@ -21,6 +22,7 @@ pub(crate) use adapter::OperatorAdapter;
 pub use audit::{AuditCheck, AuditEvent, AuditOutcome, ListAudit};
 pub use bearer::Bearer;
 pub use client::{OperatorClient, RunEvents};
+pub use delivery::{Delivery, ListDeliveries};
 pub use history::{History, HistoryChange, HistoryEntry, ListHistory};
 pub use node::{ListNodes, Node, NodeStatus, Resolution, ShutdownNode, SkipReason, Skipped};
 pub use object::{Changes, ListObjects, Object};
@@ -54,6 +56,7 @@ pub const METHODS: &[(&str, Role)] = &[
     ("ListRuns", Role::Viewer),
     ("GetRun", Role::Viewer),
     ("GetRollout", Role::Viewer),
+    ("ListDeliveries", Role::Viewer),
     ("BeginPlan", Role::Operator),
     ("WriteObjects", Role::Operator),
     ("FinishPlan", Role::Operator),
@@ -62,6 +65,7 @@ pub const METHODS: &[(&str, Role)] = &[
     ("StartRun", Role::Operator),
     ("CancelRun", Role::Operator),
     ("SteerRollout", Role::Operator),
+    ("GetDigestKey", Role::Operator),
     ("CreateEnrollmentToken", Role::Admin),
     ("CreateUserToken", Role::Admin),
     ("CreateTenant", Role::Admin),

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use aegis_core::{ObjectKey, Outcome, Owner, Revision, outcome::Summary};
+use aegis_core::{ObjectKey, Outcome, Owner, Revision, Secret, outcome::Summary};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub enum Write {
 }
 
 /// One object's write, on condition that it is as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ObjectWrite {
     /// Which object.
     pub key: ObjectKey,
@@ -66,6 +66,8 @@ pub struct ObjectWrite {
     pub steps: Vec<String>,
     /// What becomes of it.
     pub outcome: Outcome,
+    /// The new value of a `Secret`, when it changes.
+    pub value: Option<Secret<Vec<u8>>>,
 }
 
 impl ObjectWrite {
@@ -76,7 +78,8 @@ impl ObjectWrite {
             Write::Delete => 0,
         };
         let steps: usize = self.steps.iter().map(|step| step.len() + 8).sum();
-        self.key.kind.len() + self.key.name.len() + body + steps + 64
+        let value = self.value.as_ref().map_or(0, |value| value.expose().len());
+        self.key.kind.len() + self.key.name.len() + body + steps + value + 64
     }
 }
 
@@ -94,6 +97,7 @@ impl From<ObjectWrite> for proto::ObjectWrite {
             delete,
             steps: from.steps,
             outcome: from.outcome.as_str().to_owned(),
+            value: from.value.map(|value| Bytes::copy_from_slice(value.expose())).unwrap_or_default(),
         }
     }
 }
@@ -112,6 +116,7 @@ impl TryFrom<proto::ObjectWrite> for ObjectWrite {
             write,
             steps: from.steps,
             outcome: outcome(&from.outcome)?,
+            value: (!from.value.is_empty()).then(|| Secret::new(from.value.to_vec())),
         })
     }
 }

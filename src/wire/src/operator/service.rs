@@ -1,14 +1,15 @@
 //! What a controller does for operators.
 
-use aegis_core::{ObjectKey, Owner, Revision, TenantId};
+use aegis_core::{ObjectKey, Owner, Revision, Secret, TenantId};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{
-    AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken,
-    EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListHistory, ListNodes,
-    ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, PlanNumber, Resolution, RolloutAction,
-    RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI, WriteResult,
+    AuditCheck, AuditEvent, Bearer, BeginPlan, Changes, CreateEnrollmentToken, CreateUserToken, Delivery,
+    EnrollmentToken, FinishPlan, GetRun, History, HistoryEntry, ListAudit, ListDeliveries, ListHistory,
+    ListNodes, ListObjects, ListRuns, ListTools, Node, Object, ObjectWrite, PlanNumber, Resolution,
+    RolloutAction, RolloutStatus, Run, RunEvent, ShutdownNode, StartRun, Tenant, Tool, UserToken, WhoAmI,
+    WriteResult,
 };
 use crate::error::ApiError;
 
@@ -56,6 +57,11 @@ pub trait OperatorService: Send + Sync + 'static {
         which: GetRun,
     ) -> impl Future<Output = Reply<BoxStream<'static, Reply<Vec<RunEvent>>>>> + Send;
     fn get_rollout(&self, bearer: Bearer, name: String) -> impl Future<Output = Reply<RolloutStatus>> + Send;
+    fn list_deliveries(
+        &self,
+        bearer: Bearer,
+        which: ListDeliveries,
+    ) -> impl Future<Output = Reply<Vec<Delivery>>> + Send;
 
     fn begin_plan(&self, bearer: Bearer, plan: BeginPlan) -> impl Future<Output = Reply<PlanNumber>> + Send;
     /// The results are in the order of the writes, one each.
@@ -83,6 +89,8 @@ pub trait OperatorService: Send + Sync + 'static {
         name: String,
         action: RolloutAction,
     ) -> impl Future<Output = Reply<RolloutStatus>> + Send;
+    /// What the digests of the tenant's secrets are made with.
+    fn get_digest_key(&self, bearer: Bearer) -> impl Future<Output = Reply<Secret<Vec<u8>>>> + Send;
 
     fn create_enrollment_token(
         &self,

@@ -94,6 +94,7 @@ impl Session {
             Event::CommandProgress { command, data, .. } => {
                 Command::OutputCredit { command, bytes: u32::try_from(data.len()).unwrap() }
             }
+            Event::ReportResult { revision, .. } => Command::Assign { revision, objects: vec![] },
             Event::Ack { sequence } => {
                 return Err(
                     ApiError::permission_denied(format!("revoked after {sequence}")).hint("enrol again")

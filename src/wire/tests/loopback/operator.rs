@@ -3,10 +3,11 @@
 use aegis_core::{Outcome, Owner, Revision, TenantId, outcome::Summary};
 use aegis_wire::{
     Code,
+    edge::ReportPhase,
     operator::{
-        BeginPlan, CreateEnrollmentToken, CreateUserToken, FinishPlan, ListAudit, ListHistory, ListNodes,
-        ListObjects, NodeStatus, ObjectWrite, OperatorClient, PlanNumber, ShutdownNode, SkipReason, Write,
-        WriteRefusal,
+        BeginPlan, CreateEnrollmentToken, CreateUserToken, FinishPlan, ListAudit, ListDeliveries,
+        ListHistory, ListNodes, ListObjects, NodeStatus, ObjectWrite, OperatorClient, PlanNumber,
+        ShutdownNode, SkipReason, Write, WriteRefusal,
     },
     token::Role,
 };
@@ -105,6 +106,7 @@ async fn a_plan_is_carried_out_in_batches() {
         write: if index == 700 { Write::Delete } else { Write::Put("{}".into()) },
         steps: vec!["+ selector".into()],
         outcome: Outcome::Updated,
+        value: None,
     };
     let results = caller.write_objects(plan, (0..1100).map(write).collect()).await.unwrap();
     assert_eq!(results.len(), 1100);
@@ -118,6 +120,17 @@ async fn a_plan_is_carried_out_in_batches() {
     let error =
         caller.finish_plan(FinishPlan { plan, forgets: vec![group("c")], summary }).await.unwrap_err();
     assert_eq!((error.code, error.message.as_str()), (Code::Conflict, "1 [500, 500, 100, 3]"));
+}
+
+#[tokio::test]
+async fn deliveries_are_read_also_of_hosts_that_said_nothing() {
+    let (_server, caller) = client("good").await;
+    let which = ListDeliveries { kind: Some("App".into()), name: Some("web".into()) };
+    let deliveries = caller.list_deliveries(which).await.unwrap();
+    let said: Vec<_> = deliveries.iter().map(|one| (one.phase, one.message.as_str(), one.since)).collect();
+    assert_eq!(said, [(Some(ReportPhase::Failed), "no such image", Some(at(1))), (None, "", None)]);
+    assert_eq!(deliveries[0].key.to_string(), "App/web");
+    assert_eq!(caller.digest_key().await.unwrap().expose(), &[7; 32]);
 }
 
 #[tokio::test]

@@ -3,21 +3,22 @@
 use std::sync::{Mutex, PoisonError};
 
 use aegis_core::{
-    NodeId, ObjectKey, Outcome, Owner, Revision, TenantId,
+    NodeId, ObjectKey, Outcome, Owner, Revision, Secret, TenantId,
     fleet::{Counts, OnError, RunId, RunState, TargetOutcome},
     outcome::Summary,
 };
 use aegis_kinds::tool::ToolClass;
 use aegis_wire::{
     ApiError,
-    edge::Refusal,
+    edge::{Refusal, ReportPhase},
     operator::{
         AuditCheck, AuditEvent, AuditOutcome, Bearer, BeginPlan, Changes, CreateEnrollmentToken,
-        CreateUserToken, EnrollmentToken, FinishPlan, GetRun, History, HistoryChange, HistoryEntry,
-        ListAudit, ListHistory, ListNodes, ListObjects, ListRuns, ListTools, Node, NodeStatus, Object,
-        ObjectWrite, OperatorService, PlanNumber, Resolution, RolloutAction, RolloutHost, RolloutPhase,
-        RolloutStatus, Run, RunChange, RunEvent, RunTarget, ShutdownNode, SkipReason, Skipped, StartRun,
-        TargetResult, Tenant, Tool, UserToken, WhoAmI, Write, WriteError, WriteRefusal, WriteResult,
+        CreateUserToken, Delivery, EnrollmentToken, FinishPlan, GetRun, History, HistoryChange, HistoryEntry,
+        ListAudit, ListDeliveries, ListHistory, ListNodes, ListObjects, ListRuns, ListTools, Node,
+        NodeStatus, Object, ObjectWrite, OperatorService, PlanNumber, Resolution, RolloutAction, RolloutHost,
+        RolloutPhase, RolloutStatus, Run, RunChange, RunEvent, RunTarget, ShutdownNode, SkipReason, Skipped,
+        StartRun, TargetResult, Tenant, Tool, UserToken, WhoAmI, Write, WriteError, WriteRefusal,
+        WriteResult,
     },
     token::Role,
 };
@@ -298,6 +299,26 @@ impl OperatorService for Desk {
     async fn get_rollout(&self, bearer: Bearer, name: String) -> Reply<RolloutStatus> {
         check(&bearer)?;
         Ok(RolloutStatus { name, ..rollout() })
+    }
+
+    async fn list_deliveries(&self, bearer: Bearer, which: ListDeliveries) -> Reply<Vec<Delivery>> {
+        check(&bearer)?;
+        let node = node(1);
+        let delivery = Delivery {
+            key: ObjectKey::new(which.kind.unwrap_or_default(), which.name.unwrap_or_default()),
+            node_id: node.node_id,
+            node_name: node.name,
+            phase: Some(ReportPhase::Failed),
+            message: "no such image".into(),
+            since: Some(at(1)),
+        };
+        let unheard = Delivery { phase: None, message: String::new(), since: None, ..delivery.clone() };
+        Ok(vec![delivery, unheard])
+    }
+
+    async fn get_digest_key(&self, bearer: Bearer) -> Reply<Secret<Vec<u8>>> {
+        check(&bearer)?;
+        Ok(Secret::new(vec![7; 32]))
     }
 
     async fn start_run(

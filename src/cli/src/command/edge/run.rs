@@ -41,6 +41,7 @@ impl Args {
             random: Arc::new(SystemRandom),
             dialer: Arc::new(move |endpoint: &aegis_wire::Endpoint| dialer_for(endpoint, &proxies)),
             host: Box::new(|| Host::this(std::env::var_os("PATH").as_deref())),
+            runtime: None,
             control: signals().map_err(|error| Failure::generic(format!("signals: {error}")))?,
         };
         match run(RunOptions { state, watch: true }, deps).await {

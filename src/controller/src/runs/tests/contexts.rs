@@ -20,6 +20,7 @@ async fn write(fleet: &Fleet, name: &str, base: u64, body: Option<&'static str>)
         write: body.map_or(Write::Delete, |body| Write::Put(Bytes::from_static(body.as_bytes()))),
         steps: vec![],
         outcome: Outcome::Created,
+        value: None,
     };
     let results = service.write_objects(operator.call("WriteObjects"), plan, vec![write]).await.unwrap();
     results[0].as_ref().unwrap().0
