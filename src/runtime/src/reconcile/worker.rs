@@ -1,0 +1,313 @@
+//! One app's worker: look, plan, carry out, and wait until there is a reason to look again.
+
+use std::time::Duration;
+
+use aegis_core::Revision;
+use aegis_store::Store;
+use tokio::{sync::Notify, time::sleep};
+
+use super::{
+    AppStatus, Condition, Content, Declared, Fault, Goal, Held, Observed, Phase, Plan, Reconciler, Step,
+    Workloads,
+};
+
+/// How long until something that went wrong is tried again: 1 s, 2 s, 4 s … at most this.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// How often an image's tag is looked at, in case it was moved.
+const RESYNC: Duration = Duration::from_secs(600);
+/// More turns than any rollout takes; what needs more goes round in a circle, and waits as if it had failed.
+const TURNS: usize = 64;
+
+/// How a look at an app ended.
+enum End {
+    /// There is nothing more to do for now.
+    Settled(Condition, String),
+    /// It is to be tried again later.
+    Later(String),
+    /// Something else was declared meanwhile.
+    Superseded,
+    /// The app isn't declared, and nothing of it is left.
+    Gone,
+}
+
+/// What is known while a worker looks at an app.
+struct Look {
+    declared: Option<Declared>,
+    status: AppStatus,
+    /// The image's digest, once it was resolved in this look.
+    digest: Option<String>,
+}
+
+impl<S: Store, W: Workloads> Reconciler<S, W> {
+    /// Until the app is gone.
+    pub(super) async fn work(&self, app: &str, changed: &Notify) {
+        loop {
+            let mut look = Look {
+                declared: None,
+                status: self.status(app).unwrap_or_default(),
+                digest: None,
+            };
+            let end = match self.look(app, &mut look, changed).await {
+                Ok(end) => end,
+                Err(Fault::Blocked(reason)) => End::Settled(Condition::Waiting, reason),
+                Err(Fault::Passing(reason) | Fault::Final(reason)) => End::Later(reason),
+            };
+            let mut status = look.status;
+            status.last_attempt_ms = (self.now_ms)();
+            status.revision = look.declared.as_ref().map_or(Revision(0), |declared| declared.revision);
+            let wait = match end {
+                End::Superseded => continue,
+                End::Gone => {
+                    self.forget_status(app).await;
+                    // Somebody may have declared it again in this moment: then its worker goes on.
+                    let mut apps = self.apps();
+                    if !matches!(self.declared(app), Ok(None)) {
+                        continue;
+                    }
+                    apps.remove(app);
+                    return;
+                }
+                End::Settled(condition, reason) => {
+                    (status.condition, status.reason, status.settled) = (condition, reason, true);
+                    status.failures = 0;
+                    RESYNC
+                }
+                End::Later(reason) => {
+                    (status.condition, status.reason, status.settled) = (Condition::Waiting, reason, false);
+                    let wait = backoff(status.failures);
+                    status.failures = status.failures.saturating_add(1);
+                    tracing::warn!(app, reason = status.reason, ?wait, "the app isn't as declared yet");
+                    wait
+                }
+            };
+            self.note(app, &status).await;
+            tokio::select! {
+                () = changed.notified() => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Looks at the app until there is nothing more to do.
+    async fn look(&self, app: &str, look: &mut Look, changed: &Notify) -> Result<End, Fault> {
+        for _ in 0..TURNS {
+            let declared = self.declared(app)?;
+            if look.declared.as_ref().map(|before| &before.spec.image)
+                != declared.as_ref().map(|now| &now.spec.image)
+            {
+                look.digest = None;
+            }
+            look.declared = declared;
+            let observed = self.workloads.observe(app)?;
+            let Some(declared) = look.declared.clone() else {
+                if self.carry_out_removal(app, &observed).await? {
+                    return Ok(End::Gone);
+                }
+                continue;
+            };
+            let content = match declared.publishes() {
+                true => Some(self.resolved(app, &declared, &observed, look).await?),
+                false => None,
+            };
+            let fingerprint = content.as_ref().map(Content::fingerprint);
+            if look.status.held.as_ref().is_some_and(|held| Some(&held.fingerprint) != fingerprint.as_ref()) {
+                look.status.held = None;
+            }
+            let goal = Goal { fingerprint, serve: declared.spec.serve, held: look.status.held.clone() };
+            let plan = Plan::new(&observed, Some(&goal));
+            if plan.is_empty() {
+                return Ok(settled(&declared, &observed, &goal));
+            }
+            for step in plan.steps {
+                match (&step, &content) {
+                    (Step::Publish, Some(content)) => {
+                        self.say(app, look, "publishing a release").await;
+                        self.workloads.publish(app, content, &content.fingerprint()).await?;
+                    }
+                    (Step::AwaitReady(instance), _) => {
+                        self.say(app, look, &format!("waiting until {instance} is ready")).await;
+                        let ready = self.workloads.ready(app, instance, declared.readiness());
+                        let ready = tokio::select! {
+                            ready = ready => ready,
+                            () = changed.notified() => return Ok(End::Superseded),
+                        };
+                        if let Err(fault) = ready {
+                            self.roll_back(app, look, instance, &observed, fault).await?;
+                        }
+                    }
+                    (Step::Start(release), _) => {
+                        self.say(app, look, &format!("starting an instance of {release}")).await;
+                        if let Err(Fault::Final(reason)) = self.workloads.start(app, release).await.map(drop).or_else(keep_final)? {
+                            self.hold(app, look, release, &observed, reason).await;
+                        }
+                    }
+                    (step, _) => self.carry_out(app, step).await?,
+                }
+            }
+        }
+        Ok(End::Later("it doesn't come to an end".into()))
+    }
+
+    /// Removes what there is of an app that isn't declared; whether nothing was left.
+    async fn carry_out_removal(&self, app: &str, observed: &Observed) -> Result<bool, Fault> {
+        let plan = Plan::new(observed, None);
+        for step in &plan.steps {
+            self.carry_out(app, step).await?;
+        }
+        if plan.is_empty() {
+            self.workloads.forget(app).await?;
+        }
+        Ok(plan.is_empty())
+    }
+
+    async fn carry_out(&self, app: &str, step: &Step) -> Result<(), Fault> {
+        tracing::info!(app, ?step, "reconciling");
+        match step {
+            Step::Switch(instance) => self.workloads.switch(app, instance).await,
+            Step::Wake(instance) => self.workloads.wake(app, instance).await,
+            Step::Stop(instance) => self.workloads.stop(app, instance).await,
+            Step::RemoveRelease(release) => self.workloads.remove_release(app, release).await,
+            Step::Forget => self.workloads.forget(app).await,
+            Step::Publish | Step::Start(_) | Step::AwaitReady(_) => Ok(()),
+        }
+    }
+
+    /// The content with its image's digest. When the registry can't be reached, what was last published of the same
+    /// image will do: nothing that runs depends on a registry.
+    async fn resolved(
+        &self,
+        app: &str,
+        declared: &Declared,
+        observed: &Observed,
+        look: &mut Look,
+    ) -> Result<Content, Fault> {
+        let mut content = declared.content();
+        if look.digest.is_none() {
+            if observed.releases.is_empty() {
+                self.say(app, look, &format!("pulling {}", content.image)).await;
+            }
+            let published = observed.releases.iter().rev().find(|release| release.image == content.image);
+            look.digest = Some(match (self.workloads.resolve(&content.image).await, published) {
+                (Ok(digest), _) => digest,
+                (Err(fault), Some(published)) => {
+                    tracing::warn!(app, %fault, "the image can't be looked at; the one that is here will do");
+                    published.image_digest.clone()
+                }
+                (Err(fault), None) => return Err(fault),
+            });
+        }
+        content.image_digest = look.digest.clone().unwrap_or_default();
+        Ok(content)
+    }
+
+    /// The new instance goes; what served before goes on.
+    async fn roll_back(
+        &self,
+        app: &str,
+        look: &mut Look,
+        instance: &str,
+        observed: &Observed,
+        fault: Fault,
+    ) -> Result<(), Fault> {
+        let release = observed.instances.iter().find(|one| one.id == instance).map(|one| one.release.clone());
+        if let Fault::Final(reason) = &fault {
+            // Noted first: after a crash it isn't tried again.
+            self.hold(app, look, &release.unwrap_or_default(), observed, reason.clone()).await;
+        }
+        self.workloads.stop(app, instance).await?;
+        match fault {
+            Fault::Final(_) => Ok(()),
+            other => Err(other),
+        }
+    }
+
+    /// Notes that what is declared isn't to be tried again, and what is to serve in its place.
+    async fn hold(&self, app: &str, look: &mut Look, failed: &str, observed: &Observed, reason: String) {
+        let Some(declared) = &look.declared else { return };
+        let content = Content { image_digest: look.digest.clone().unwrap_or_default(), ..declared.content() };
+        let serving = observed.serving.as_ref();
+        let serving = observed.instances.iter().find(|one| Some(&one.id) == serving);
+        let release = serving.map(|one| one.release.clone()).filter(|release| release != failed);
+        tracing::warn!(app, reason, "the release can't run");
+        look.status.held = Some(Held { fingerprint: content.fingerprint(), release, reason });
+        self.note(app, &look.status).await;
+    }
+
+    /// Says what is going on.
+    async fn say(&self, app: &str, look: &mut Look, what: &str) {
+        let status = &mut look.status;
+        (status.condition, status.settled) = (Condition::Progressing, false);
+        what.clone_into(&mut status.reason);
+        status.revision = look.declared.as_ref().map_or(Revision(0), |declared| declared.revision);
+        self.note(app, &look.status).await;
+    }
+
+    /// Lets an earlier release serve, until something else is declared. Without `release`: the one before the one that
+    /// serves, or before the newest. Gives the release.
+    pub async fn roll_back_to(&self, app: &str, release: Option<&str>) -> Result<String, Fault> {
+        let declared = self.declared(app)?.ok_or_else(|| Fault::Blocked(format!("there is no app {app}")))?;
+        let observed = self.workloads.observe(app)?;
+        let serving = observed.instances.iter().find(|one| Some(&one.id) == observed.serving.as_ref());
+        let current = serving.map(|one| one.release.as_str());
+        let current = current.or(observed.releases.last().map(|release| release.id.as_str()));
+        let at = |id: &str| observed.releases.iter().position(|release| release.id == id);
+        let found = match release {
+            Some(id) => at(id),
+            None => current.and_then(at).and_then(|at| at.checked_sub(1)),
+        };
+        let found = found.and_then(|at| observed.releases.get(at)).ok_or_else(|| {
+            Fault::Blocked(match release {
+                Some(id) => format!("{app} has no release {id}"),
+                None => format!("{app} has no release before this one"),
+            })
+        })?;
+        let mut look = Look {
+            declared: Some(declared.clone()),
+            status: self.status(app).unwrap_or_default(),
+            digest: None,
+        };
+        let content = self.resolved(app, &declared, &observed, &mut look).await?;
+        look.status.held = Some(Held {
+            fingerprint: content.fingerprint(),
+            release: Some(found.id.clone()),
+            reason: format!("{} serves, as somebody asked for", found.id),
+        });
+        look.status.settled = false;
+        self.note(app, &look.status).await;
+        self.trigger(app);
+        Ok(found.id.clone())
+    }
+}
+
+/// What is final is dealt with; anything else ends the look.
+#[allow(clippy::result_large_err, reason = "it is passed on as it is")]
+fn keep_final(fault: Fault) -> Result<Result<(), Fault>, Fault> {
+    match fault {
+        Fault::Final(_) => Ok(Err(fault)),
+        other => Err(other),
+    }
+}
+
+fn backoff(failures: u32) -> Duration {
+    LONGEST_BACKOFF.min(Duration::from_secs(1u64.checked_shl(failures.min(16)).unwrap_or(u64::MAX)))
+}
+
+/// What is to be said when there is nothing more to do.
+fn settled(declared: &Declared, observed: &Observed, goal: &Goal) -> End {
+    let serving = observed.instances.iter().find(|one| Some(&one.id) == observed.serving.as_ref());
+    if let Some(held) = &goal.held {
+        let condition = if held.release.is_some() { Condition::RolledBack } else { Condition::Failed };
+        return End::Settled(condition, held.reason.clone());
+    }
+    match (declared.spec.serve, serving) {
+        (true, Some(instance)) => match &instance.phase {
+            Phase::Ended(reason) => End::Settled(Condition::Ended, reason.clone()),
+            _ => End::Settled(Condition::Ready, format!("{} serves {}", instance.id, instance.release)),
+        },
+        _ => {
+            let release = observed.releases.last().filter(|_| goal.fingerprint.is_some());
+            let said = release.map(|release| format!("{} is published", release.id));
+            End::Settled(Condition::Ready, said.unwrap_or_default())
+        }
+    }
+}

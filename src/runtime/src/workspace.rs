@@ -1,0 +1,197 @@
+//! Workspaces that persist: an ext4 file for machines with disks, a directory for those without.
+//!
+//! A file is in at most one machine at a time: two kernels that write one file system ruin it.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aegis_store::fault;
+use aegis_wire::runtime::RuntimeError;
+use tokio::process::Command;
+
+use crate::home::private_directory;
+
+const MIB: u64 = 1024 * 1024;
+
+/// All workspaces of a home.
+#[derive(Debug, Clone)]
+pub struct Workspaces {
+    root: PathBuf,
+    /// Which files are in a machine, and whose.
+    in_use: Arc<Mutex<HashMap<PathBuf, String>>>,
+}
+
+/// A workspace that is in use until this is dropped.
+#[derive(Debug)]
+pub struct Workspace {
+    path: PathBuf,
+    is_disk: bool,
+    in_use: Arc<Mutex<HashMap<PathBuf, String>>>,
+}
+
+impl Workspace {
+    /// The file or directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if self.is_disk {
+            self.in_use.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
+        }
+    }
+}
+
+/// Whose a workspace is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// An app's own: it goes with the app.
+    App(String),
+    /// One that has a name, for whoever names it.
+    Named(String),
+}
+
+impl Workspaces {
+    /// Those beneath `root`. What was half made is removed.
+    pub fn open(root: PathBuf) -> io::Result<Self> {
+        for kind in ["apps", "named"] {
+            let directory = root.join(kind);
+            private_directory(&directory)?;
+            for entry in fs::read_dir(&directory)? {
+                let half = entry?.path().join("disk.half");
+                if half.exists() {
+                    fs::remove_file(half)?;
+                }
+            }
+        }
+        Ok(Self { root, in_use: Arc::default() })
+    }
+
+    fn directory(&self, owner: &Owner) -> PathBuf {
+        match owner {
+            Owner::App(id) => self.root.join("apps").join(id),
+            Owner::Named(name) => self.root.join("named").join(name),
+        }
+    }
+
+    /// The workspace of `owner` for the machine `user`, made if it isn't there.
+    pub async fn take(
+        &self,
+        owner: &Owner,
+        is_disk: bool,
+        size_mib: u64,
+        user: &str,
+    ) -> Result<Workspace, RuntimeError> {
+        let directory = self.directory(owner);
+        private_directory(&directory).map_err(|error| failed(&directory, &error))?;
+        let path = directory.join(if is_disk { "disk.ext4" } else { "tree" });
+        if is_disk {
+            let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(other) = in_use.get(&path) {
+                return Err(RuntimeError::conflict(format!("the workspace is in use by {other}"))
+                    .hint(format!("stop it first: `aegis instance stop {other}`")));
+            }
+            in_use.insert(path.clone(), user.to_owned());
+        }
+        // From here on it is given back if anything fails.
+        let workspace = Workspace { path, is_disk, in_use: self.in_use.clone() };
+        if is_disk {
+            make_disk(&workspace.path, size_mib).await?;
+        } else {
+            private_directory(&workspace.path).map_err(|error| failed(&workspace.path, &error))?;
+        }
+        Ok(workspace)
+    }
+
+    /// Removes the workspace of an app that is gone.
+    pub fn remove(&self, owner: &Owner) -> io::Result<()> {
+        match fs::remove_dir_all(self.directory(owner)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a name that is no plain file name.
+pub fn check_name(name: &str) -> Result<(), RuntimeError> {
+    let plain = (1..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && name.as_bytes()[0].is_ascii_alphanumeric();
+    if plain {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(63).collect();
+    Err(RuntimeError::invalid(format!("'{shown}' can't be the name of a workspace"))
+        .hint("use 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit"))
+}
+
+/// Makes an empty ext4 file, whole or not at all. One that is there stays as it is.
+async fn make_disk(path: &Path, size_mib: u64) -> Result<(), RuntimeError> {
+    if path.exists() {
+        return Ok(());
+    }
+    fault::point("workspace.make.before");
+    let half = path.with_extension("half");
+    let sparse = || -> io::Result<()> {
+        let file = fs::File::create(&half)?;
+        file.set_len(size_mib * MIB)
+    };
+    sparse().map_err(|error| failed(&half, &error))?;
+    let made = Command::new("mkfs.ext4")
+        .args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"])
+        .arg(&half)
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| {
+            RuntimeError::internal(format!("mkfs.ext4: {error}"))
+                .hint("install e2fsprogs: `apt-get install e2fsprogs`")
+        })?;
+    if !made.status.success() {
+        let said = String::from_utf8_lossy(&made.stderr);
+        return Err(RuntimeError::internal(format!("mkfs.ext4 failed: {}", said.trim())));
+    }
+    fs::rename(&half, path).map_err(|error| failed(path, &error))?;
+    fault::point("workspace.make.after");
+    Ok(())
+}
+
+fn failed(path: &Path, error: &io::Error) -> RuntimeError {
+    RuntimeError::internal(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_is_in_one_machine_at_a_time_and_a_directory_in_any() {
+        let home = tempfile::tempdir().unwrap();
+        let workspaces = Workspaces::open(home.path().join("workspaces")).unwrap();
+        let owner = Owner::Named("data".into());
+        let first = workspaces.take(&owner, true, 8, "inst-1").await.unwrap();
+        let error = workspaces.take(&owner, true, 8, "inst-2").await.unwrap_err();
+        assert_eq!((error.status, error.message.as_str()), (409, "the workspace is in use by inst-1"));
+        drop(first);
+        workspaces.take(&owner, true, 8, "inst-2").await.unwrap();
+        let tree = workspaces.take(&owner, false, 8, "inst-3").await.unwrap();
+        workspaces.take(&owner, false, 8, "inst-4").await.unwrap();
+        assert!(tree.path().is_dir());
+    }
+
+    #[test]
+    fn names_lead_nowhere_else() {
+        for wrong in ["", ".", "..", "a/b", "-a", "ä", &"a".repeat(64)] {
+            assert!(check_name(wrong).is_err(), "{wrong}");
+        }
+        check_name("data-1.x").unwrap();
+    }
+}
