@@ -16,6 +16,7 @@ mod notify;
 mod output;
 mod process;
 mod program;
+pub mod runtime;
 mod terminal;
 mod wait;
 mod world;
