@@ -3,9 +3,11 @@
 #[cfg(test)]
 mod fake;
 mod holder;
+pub mod ports;
 pub mod router;
 pub mod upstream;
 
+pub use ports::{PortError, PortTable};
 pub use router::{Router, RouterError};
 pub use upstream::{
     Connection, ConnectionGuard, Connections, Duplex, OpenError, Target, Upstreams, WAKE_LIMIT,

@@ -126,12 +126,13 @@ enum Host {
 
 fn host(asked: Asked<'_>) -> Result<Host, NoRoute> {
     let mut headers = asked.headers.get_all(HOST).iter();
-    let authority = match (asked.uri.authority(), headers.next(), headers.next()) {
-        (_, Some(_), Some(_)) => return Err(NoRoute::NoHost),
-        (Some(authority), _, None) => authority.clone(),
-        (None, Some(value), None) => Authority::try_from(value.as_bytes()).map_err(|_| NoRoute::NoHost)?,
-        (None, None, _) if asked.version == Version::HTTP_10 => return Ok(Host::Loopback),
-        (_, None, _) => return Err(NoRoute::NoHost),
+    let (one, another) = (headers.next(), headers.next());
+    let authority = match (asked.uri.authority(), one) {
+        _ if another.is_some() => return Err(NoRoute::NoHost),
+        (Some(authority), _) => authority.clone(),
+        (None, Some(value)) => Authority::try_from(value.as_bytes()).map_err(|_| NoRoute::NoHost)?,
+        (None, None) if asked.version == Version::HTTP_10 => return Ok(Host::Loopback),
+        (None, None) => return Err(NoRoute::NoHost),
     };
     // A name with a dot at its end is the same name.
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();

@@ -10,7 +10,9 @@ fn target(name: &str, ports: &[u16]) -> Target {
     Target { id: format!("app-{name}"), name: name.into(), ports: ports.into() }
 }
 
-fn ask(uri: &str, headers: &[(&str, &str)], targets: &[Target]) -> Result<Route, NoRoute> {
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn ask(uri: &str, headers: Headers<'_>, targets: &[Target]) -> Result<Route, NoRoute> {
     let headers: HeaderMap = headers
         .iter()
         .map(|(name, value)| {
@@ -30,7 +32,7 @@ fn name_of(result: Result<Route, NoRoute>) -> String {
 #[test]
 fn the_order_is_host_then_path_then_header_then_the_only_one() {
     let two = [target("web", &[80, 81]), target("api", &[8080]), target("mute", &[])];
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[(&str, Headers<'_>, &str)] = &[
         ("/", &[("host", "web.localhost:8099")], "web"),
         ("/", &[("host", "WEB.LOCALHOST.")], "web"),
         ("/", &[("host", "app-api.localhost")], "api"),

@@ -22,7 +22,7 @@ use crate::{
     upstream::{OpenError, Upstreams},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 async fn start(fake: Fake) -> (Router, Arc<Fake>) {
     let fake = Arc::new(fake);
@@ -148,7 +148,7 @@ async fn a_request_that_an_idle_connections_end_swallowed_is_sent_again() {
         read_to(&mut stream, "\r\n\r\n").await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
     };
-    let (router, fake) = start(Fake::new(&["web"], move |stream| app(stream))).await;
+    let (router, fake) = start(Fake::new(&["web"], app)).await;
     let mut stream = connect(&router).await;
     for opened in 1..=5 {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -163,7 +163,7 @@ async fn an_app_that_closes_early_is_a_502_with_the_reason() {
     let app = async |mut stream: DuplexStream| {
         read_to(&mut stream, "\r\n\r\n").await;
     };
-    let (router, fake) = start(Fake::new(&["web"], move |stream| app(stream))).await;
+    let (router, fake) = start(Fake::new(&["web"], app)).await;
     let answer = ask(&router, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(
         answer.starts_with("HTTP/1.1 502") && answer.contains("'web' gave no answer: it closed"),
@@ -174,7 +174,7 @@ async fn an_app_that_closes_early_is_a_502_with_the_reason() {
         read_to(&mut stream, "\r\n\r\n").await;
         stream.write_all(b"SSH-2.0-x\r\n").await.ok();
     };
-    let (router, _fake) = start(Fake::new(&["web"], move |stream| garbage(stream))).await;
+    let (router, _fake) = start(Fake::new(&["web"], garbage)).await;
     let answer = ask(&router, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
 }

@@ -32,7 +32,7 @@ async fn a_gibibyte_goes_up_and_down_in_bounded_memory() {
         });
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
     };
-    let (router, _fake) = start(Fake::new(&["web"], move |stream| echo(stream))).await;
+    let (router, _fake) = start(Fake::new(&["web"], echo)).await;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(connect(&router).await)).await.unwrap();
     tokio::spawn(connection);

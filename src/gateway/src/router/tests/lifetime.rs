@@ -25,7 +25,7 @@ async fn a_client_that_goes_away_in_the_middle_frees_the_app() {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
     };
-    let (router, fake) = start(Fake::new(&["web"], move |stream| app(stream))).await;
+    let (router, fake) = start(Fake::new(&["web"], app)).await;
     let mut stream = connect(&router).await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     read_to(&mut stream, "xxxx").await;
@@ -40,13 +40,14 @@ async fn an_upload_into_an_app_that_never_reads_ends_with_its_client() {
         futures::future::pending::<()>().await;
         drop(stream);
     };
-    let (router, fake) = start(Fake::new(&["web"], move |stream| app(stream))).await;
+    let (router, fake) = start(Fake::new(&["web"], app)).await;
     let mut stream = connect(&router).await;
     stream
         .write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n")
         .await
         .unwrap();
-    while timeout(Duration::from_millis(200), stream.write_all(&[0; 65536])).await.is_ok() {}
+    let piece = vec![0; 65536];
+    while timeout(Duration::from_millis(200), stream.write_all(&piece)).await.is_ok() {}
     assert_eq!(fake.connections.count(), 1);
     drop(stream);
     until("the end of the use", || fake.connections.count() == 0).await;
