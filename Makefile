@@ -1,4 +1,4 @@
-# make demo    builds what is missing and shows the main job, on this machine, in seconds
+# make demo    builds what is missing and shows the main jobs, on this machine, in a minute
 # make test    every test
 # make check   formatting, lints, generated files, dependency and layering rules
 # make guest   what aegisd needs to run guests: packages, a kernel, the harness, the base image (part of demo and test)
@@ -29,6 +29,7 @@ build: guest
 demo: build
 	examples/quickstart/demo.sh target/release/aegis
 	examples/fleet/demo.sh target/release/aegis
+	examples/app/demo.sh target/release/aegis
 
 test: guest
 	cargo build -p aegis-cli -p aegis-runtime

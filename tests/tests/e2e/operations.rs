@@ -1,6 +1,8 @@
 //! Running it: backup and restore, the service manager, signals, addresses, the operator's own certificates.
 
-use aegis_tests::{Controller, Daemon, NotifySocket, Output, World};
+use std::time::Duration;
+
+use aegis_tests::{Controller, Daemon, NotifySocket, Output, SOON, World};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -143,12 +145,12 @@ fn every_deed_is_in_the_audit_log() {
 }
 
 /// Runs a demo, and looks that nothing of it is left.
-fn show(demo: &str, says: &[&str]) {
+fn show(demo: &str, says: &[&str], bound: Duration) {
     let world = World::without_controller();
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(demo);
     let mut command = std::process::Command::new(script);
     command.arg(aegis_tests::binary()).env("TMPDIR", world.path());
-    let mut shown = aegis_tests::Process::start(command).wait().ok();
+    let mut shown = aegis_tests::Process::start(command).wait_within(bound).ok();
     for text in says {
         shown = shown.says(text);
     }
@@ -164,12 +166,19 @@ fn show(demo: &str, says: &[&str]) {
 
 #[test]
 fn the_demo_does_what_it_shows_and_leaves_nothing_behind() {
-    show("quickstart/demo.sh", &["three hosts enrol", "2 deleted", "nothing is left running"]);
+    show("quickstart/demo.sh", &["three hosts enrol", "2 deleted", "nothing is left running"], 2 * SOON);
 }
 
 #[test]
 fn the_demo_of_a_fleet_does_what_it_shows_and_leaves_nothing_behind() {
     let says =
         ["halted: fail-fast", "(exit code 6)", "3 cancelled", "rolled_back", "nothing is left running"];
-    show("fleet/demo.sh", &says);
+    show("fleet/demo.sh", &says, 2 * SOON);
+}
+
+#[test]
+fn the_demo_of_an_app_does_what_it_shows_and_leaves_nothing_behind() {
+    let says = ["hello from aegis", "(exit code 42)", "paused", "this is visit 3", "nothing is left running"];
+    // A dozen boots, under emulation where there is no KVM.
+    show("app/demo.sh", &says, 10 * SOON);
 }
