@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Content, Fault, Readiness};
 
 /// How long an instance may take to become ready, where nothing is declared.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// An app as it is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +42,8 @@ impl Declared {
         let kit = match &spec.kit {
             None => None,
             Some(name) => {
-                let object = kit(name)?
-                    .ok_or_else(|| Fault::Blocked(format!("the kit {name} isn't installed")))?;
+                let object =
+                    kit(name)?.ok_or_else(|| Fault::Blocked(format!("the kit {name} isn't installed")))?;
                 let Spec::Kit(kit) = spec_of(&object)? else {
                     return Err(Fault::Blocked(format!("{} is no kit", object.key)));
                 };
@@ -81,10 +81,7 @@ impl Declared {
     /// When an instance of it counts as ready.
     pub fn readiness(&self) -> Readiness {
         let declared = self.spec.readiness.clone().unwrap_or_default();
-        Readiness {
-            port: declared.port,
-            timeout: declared.timeout.map_or(READY_WITHIN, Duration::from),
-        }
+        Readiness { port: declared.port, timeout: declared.timeout.map_or(READY_WITHIN, Duration::from) }
     }
 }
 

@@ -81,8 +81,6 @@ pub enum Step {
     Stop(String),
     /// This release goes.
     RemoveRelease(String),
-    /// All else goes.
-    Forget,
 }
 
 /// The next steps; when they are done, it is planned again.

@@ -108,8 +108,6 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
         let Ok(json) = serde_json::to_vec(status) else { return };
         let mut batch = Batch::new();
         batch.put(format!("{STATUSES}{app}"), json);
-        // What is held must be known after a crash; the rest is found out again.
-        batch.lazy = status.held.is_none();
         self.write(app, batch).await;
     }
 

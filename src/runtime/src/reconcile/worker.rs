@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aegis_core::Revision;
+use aegis_core::{Kind, ObjectKey, Revision};
+use aegis_kinds::App;
 use aegis_store::Store;
 use tokio::{sync::Notify, time::sleep};
 
@@ -12,9 +13,9 @@ use super::{
 };
 
 /// How long until something that went wrong is tried again: 1 s, 2 s, 4 s … at most this.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 /// How often an image's tag is looked at, in case it was moved.
-const RESYNC: Duration = Duration::from_secs(600);
+const RESYNC: Duration = Duration::from_mins(10);
 /// More turns than any rollout takes; what needs more goes round in a circle, and waits as if it had failed.
 const TURNS: usize = 64;
 
@@ -32,6 +33,8 @@ enum End {
 
 /// What is known while a worker looks at an app.
 struct Look {
+    /// Of the app's object; 0: it isn't declared.
+    revision: Revision,
     declared: Option<Declared>,
     status: AppStatus,
     /// The image's digest, once it was resolved in this look.
@@ -43,6 +46,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
     pub(super) async fn work(&self, app: &str, changed: &Notify) {
         loop {
             let mut look = Look {
+                revision: Revision(0),
                 declared: None,
                 status: self.status(app).unwrap_or_default(),
                 digest: None,
@@ -54,7 +58,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
             };
             let mut status = look.status;
             status.last_attempt_ms = (self.now_ms)();
-            status.revision = look.declared.as_ref().map_or(Revision(0), |declared| declared.revision);
+            status.revision = look.revision;
             let wait = match end {
                 End::Superseded => continue,
                 End::Gone => {
@@ -91,6 +95,8 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
     /// Looks at the app until there is nothing more to do.
     async fn look(&self, app: &str, look: &mut Look, changed: &Notify) -> Result<End, Fault> {
         for _ in 0..TURNS {
+            let object = self.realm.get(&ObjectKey::new(App::NAME, app))?;
+            look.revision = object.map_or(Revision(0), |object| object.revision);
             let declared = self.declared(app)?;
             if look.declared.as_ref().map(|before| &before.spec.image)
                 != declared.as_ref().map(|now| &now.spec.image)
@@ -105,9 +111,10 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                 }
                 continue;
             };
-            let content = match declared.publishes() {
-                true => Some(self.resolved(app, &declared, &observed, look).await?),
-                false => None,
+            let content = if declared.publishes() {
+                Some(self.resolved(app, &declared, &observed, look).await?)
+            } else {
+                None
             };
             let fingerprint = content.as_ref().map(Content::fingerprint);
             if look.status.held.as_ref().is_some_and(|held| Some(&held.fingerprint) != fingerprint.as_ref()) {
@@ -137,8 +144,12 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                     }
                     (Step::Start(release), _) => {
                         self.say(app, look, &format!("starting an instance of {release}")).await;
-                        if let Err(Fault::Final(reason)) = self.workloads.start(app, release).await.map(drop).or_else(keep_final)? {
-                            self.hold(app, look, release, &observed, reason).await;
+                        match self.workloads.start(app, release).await {
+                            Ok(_) => {}
+                            Err(Fault::Final(reason)) => {
+                                self.hold(app, look, release, &observed, reason).await;
+                            }
+                            Err(other) => return Err(other),
                         }
                     }
                     (step, _) => self.carry_out(app, step).await?,
@@ -167,7 +178,6 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
             Step::Wake(instance) => self.workloads.wake(app, instance).await,
             Step::Stop(instance) => self.workloads.stop(app, instance).await,
             Step::RemoveRelease(release) => self.workloads.remove_release(app, release).await,
-            Step::Forget => self.workloads.forget(app).await,
             Step::Publish | Step::Start(_) | Step::AwaitReady(_) => Ok(()),
         }
     }
@@ -238,7 +248,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
         let status = &mut look.status;
         (status.condition, status.settled) = (Condition::Progressing, false);
         what.clone_into(&mut status.reason);
-        status.revision = look.declared.as_ref().map_or(Revision(0), |declared| declared.revision);
+        status.revision = look.revision;
         self.note(app, &look.status).await;
     }
 
@@ -262,6 +272,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
             })
         })?;
         let mut look = Look {
+            revision: declared.revision,
             declared: Some(declared.clone()),
             status: self.status(app).unwrap_or_default(),
             digest: None,
@@ -279,15 +290,6 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
     }
 }
 
-/// What is final is dealt with; anything else ends the look.
-#[allow(clippy::result_large_err, reason = "it is passed on as it is")]
-fn keep_final(fault: Fault) -> Result<Result<(), Fault>, Fault> {
-    match fault {
-        Fault::Final(_) => Ok(Err(fault)),
-        other => Err(other),
-    }
-}
-
 fn backoff(failures: u32) -> Duration {
     LONGEST_BACKOFF.min(Duration::from_secs(1u64.checked_shl(failures.min(16)).unwrap_or(u64::MAX)))
 }
@@ -299,15 +301,13 @@ fn settled(declared: &Declared, observed: &Observed, goal: &Goal) -> End {
         let condition = if held.release.is_some() { Condition::RolledBack } else { Condition::Failed };
         return End::Settled(condition, held.reason.clone());
     }
-    match (declared.spec.serve, serving) {
-        (true, Some(instance)) => match &instance.phase {
+    if let Some(instance) = serving.filter(|_| declared.spec.serve) {
+        return match &instance.phase {
             Phase::Ended(reason) => End::Settled(Condition::Ended, reason.clone()),
             _ => End::Settled(Condition::Ready, format!("{} serves {}", instance.id, instance.release)),
-        },
-        _ => {
-            let release = observed.releases.last().filter(|_| goal.fingerprint.is_some());
-            let said = release.map(|release| format!("{} is published", release.id));
-            End::Settled(Condition::Ready, said.unwrap_or_default())
-        }
+        };
     }
+    let release = observed.releases.last().filter(|_| goal.fingerprint.is_some());
+    let said = release.map(|release| format!("{} is published", release.id));
+    End::Settled(Condition::Ready, said.unwrap_or_default())
 }
