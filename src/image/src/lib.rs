@@ -8,13 +8,22 @@
 //! Nothing of an image is unpacked through the host's file system. Layers are merged in memory into a tree
 //! that can't leave its root, and the EROFS image is written from that.
 
+mod blobs;
+mod build;
 mod digest;
+mod directory;
+mod erofs;
 mod error;
+mod guarantee;
+mod layer;
 mod limits;
+mod manifest;
 mod progress;
 mod reference;
 mod registry;
 mod store;
+mod tar;
+mod tree;
 
 pub use digest::Digest;
 pub use error::{ImageError, Problem, Violation};
