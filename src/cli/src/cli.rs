@@ -4,12 +4,13 @@ use clap::{Parser, Subcommand};
 
 use aegis_core::ExitCode;
 
-use crate::{command, context::ContextArgs, failure::Failure};
+use crate::{command, context::ContextArgs, exit::Exit, failure::Failure};
 
-/// Declared state for machines: groups, tags and policies of a fleet, reconciled.
+/// Declared state for machines: images in microVMs on this one, groups, tags and policies of a fleet, reconciled.
 ///
-/// What a fleet should be stands in YAML manifests. `aegis diff` shows what would change, `aegis apply` changes it,
-/// and every imperative command is a one-off reconciliation through the same engine.
+/// `aegis run` runs a command of an image in a microVM of its own, `aegis app` serves apps on this machine; the daemon
+/// aegisd does it. What a fleet should be stands in YAML manifests. `aegis diff` shows what would change, `aegis apply`
+/// changes it, and every imperative command is a one-off reconciliation through the same engine.
 #[derive(Debug, Parser)]
 #[command(
     name = "aegis",
@@ -27,7 +28,12 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-First steps:
+First steps on this machine:
+  aegis up; aegis run -- echo hello                             a command in a microVM
+  aegis run --image alpine:3.21 -- cat /etc/os-release          in an image
+  aegis run --expose 80 -- python -m http.server 80             a server, at http://127.0.0.1:8099
+  aegis doctor                                                  what is missing, and how to get it
+First steps with a fleet:
   aegis controller run --data-dir D --listen 127.0.0.1:50056    a controller on this machine
   export AEGIS_CONTEXT=D/admin-context.yaml                     ask that controller
   aegis controller enrollment-token create --label web-1        a token for a host
@@ -41,6 +47,19 @@ Exit codes: 0 success, 1 error, 2 invalid argument or manifest, 3 not authorized
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(command::up::Args),
+    Down(command::down::Args),
+    Status(command::status::Args),
+    Doctor(command::doctor::Args),
+    Run(command::run::Args),
+    Exec(command::exec::Args),
+    Logs(command::logs::Args),
+    App(command::app::Args),
+    Instance(command::instance::Args),
+    Task(command::task::Args),
+    Image(command::image::Args),
+    Secret(command::secret::Args),
+    Kit(command::kit::Args),
     Apply(command::apply::Args),
     Diff(command::diff::Args),
     Validate(command::validate::Args),
@@ -60,13 +79,26 @@ enum Command {
 
 impl Cli {
     /// Runs the command that was given.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub fn run(self) -> Result<u8, Failure> {
         let context = &self.context;
-        match self.command {
+        let code = match self.command {
+            Command::Run(args) => return passed_through(args.run()),
+            Command::Exec(args) => return passed_through(args.run()),
+            Command::Logs(args) => return passed_through(args.run()),
+            Command::App(args) => return passed_through(args.run()),
             Command::Validate(args) => args.run(),
             Command::Explain(args) => args.run(),
             Command::Schema(args) => args.run(),
             Command::Completions(args) => args.run(),
+            Command::Up(args) => on_one_thread(args.run()),
+            Command::Down(args) => on_one_thread(args.run()),
+            Command::Status(args) => on_one_thread(args.run()),
+            Command::Doctor(args) => on_one_thread(args.run()),
+            Command::Instance(args) => on_one_thread(args.run()),
+            Command::Task(args) => on_one_thread(args.run()),
+            Command::Image(args) => on_one_thread(args.run()),
+            Command::Secret(args) => on_one_thread(args.run()),
+            Command::Kit(args) => on_one_thread(args.run()),
             Command::Apply(args) => on_one_thread(args.run(context)),
             Command::Diff(args) => on_one_thread(args.run(context)),
             Command::Get(args) => on_one_thread(args.run(context)),
@@ -78,14 +110,20 @@ impl Cli {
             Command::Rollout(args) => on_one_thread(args.run(context)),
             Command::Edge(args) => on_one_thread(args.run(context)),
             Command::Controller(args) => args.run(context),
-        }
+        };
+        code.map(ExitCode::code)
     }
 }
 
+/// A command that ends with the code of a process in a guest.
+fn passed_through(command: impl Future<Output = Result<Exit, Failure>>) -> Result<u8, Failure> {
+    on_one_thread(command).map(Exit::code)
+}
+
 /// One thread is all that a command, and an edge daemon, needs: it starts at once and stays small.
-pub(crate) fn on_one_thread<F>(command: F) -> Result<ExitCode, Failure>
+pub(crate) fn on_one_thread<T, F>(command: F) -> Result<T, Failure>
 where
-    F: Future<Output = Result<ExitCode, Failure>>,
+    F: Future<Output = Result<T, Failure>>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

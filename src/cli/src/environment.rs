@@ -30,6 +30,11 @@ pub const USER_TOKEN: Variable = Variable {
     name: "AEGIS_USER_TOKEN",
     purpose: "a user token for the controller, instead of the context's",
 };
+/// What guests are made of.
+pub const GUEST_DIR: Variable = Variable {
+    name: "AEGIS_GUEST_DIR",
+    purpose: "where aegisd finds harness, kernel and base image (default guest/ beside aegisd, then /usr/local/lib/aegis/guest and /usr/lib/aegis/guest)",
+};
 /// What daemons log.
 pub const LOG: Variable = Variable {
     name: "AEGIS_LOG",
@@ -43,6 +48,7 @@ pub const VARIABLES: &[Variable] = &[
     CONTEXT,
     OUTPUT,
     USER_TOKEN,
+    GUEST_DIR,
     Variable {
         name: "HTTPS_PROXY, https_proxy",
         purpose: "the proxy through which the edge daemon dials out",

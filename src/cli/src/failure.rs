@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use aegis_core::ExitCode;
 use aegis_engine::{declare::DeclareError, manifest::Diagnostics, rollback::RollbackError};
-use aegis_wire::ApiError;
+use aegis_wire::{ApiError, runtime::RuntimeError};
 
 use crate::{
     fleet::visible,
+    local,
     terminal::{Paint, Stream},
 };
 
@@ -87,6 +88,12 @@ impl From<ApiError> for Failure {
     }
 }
 
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        Self { exit: local::exit_of(error.status), message: error.message, hint: error.hint }
+    }
+}
+
 impl From<Diagnostics> for Failure {
     /// Shows them, as they have a form of their own.
     #[allow(clippy::print_stderr, reason = "messages go to stderr")]
@@ -129,6 +136,24 @@ mod tests {
     fn a_terminal_obeys_nothing_that_a_message_says() {
         let failure = Failure::generic("web-1: \x1b[2Jgone\r").hint("ask \u{202e}them\nor us");
         assert_eq!(failure.shown(Paint::OFF), "error: web-1: ^[[2Jgone^M\n hint: ask \\u{202e}them\nor us\n");
+    }
+
+    #[test]
+    fn every_status_of_aegisd_has_its_exit_code() {
+        for (status, exit) in [
+            (400, ExitCode::Invalid),
+            (403, ExitCode::Unauthorized),
+            (404, ExitCode::Unavailable),
+            (409, ExitCode::Generic),
+            (413, ExitCode::Invalid),
+            (422, ExitCode::Invalid),
+            (500, ExitCode::Generic),
+        ] {
+            assert_eq!(Failure::from(RuntimeError::new(status, "x", "x")).exit, exit, "{status}");
+        }
+        let failure = Failure::from(RuntimeError::not_running());
+        assert_eq!(failure.exit, ExitCode::Generic);
+        assert_eq!(failure.shown(Paint::OFF), "error: aegisd isn't running\n hint: `aegis up` starts it\n");
     }
 
     #[test]

@@ -14,10 +14,13 @@
 mod cli;
 mod command;
 mod context;
+mod doctor;
 mod environment;
+mod exit;
 mod failure;
 mod fleet;
 mod interrupt;
+mod local;
 mod manifests;
 mod output;
 mod paths;
@@ -44,7 +47,7 @@ pub use schema::{all_schemas, document_schema};
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run() {
-        Ok(code) => code.code().into(),
+        Ok(code) => code.into(),
         Err(failure) => {
             failure.print();
             failure.exit.code().into()

@@ -1,19 +1,32 @@
 //! One file a command: its arguments, whose comments are its help, and what it does.
 
+pub mod app;
 pub mod apply;
 pub mod completions;
 pub mod controller;
 pub mod delete;
 pub mod describe;
 pub mod diff;
+pub mod doctor;
+pub mod down;
 pub mod edge;
+pub mod exec;
 pub mod explain;
 pub mod export;
 pub mod get;
 pub mod history;
+pub mod image;
+pub mod instance;
 mod kind_arg;
+pub mod kit;
+pub mod logs;
 pub mod rollback;
 pub mod rollout;
+pub mod run;
 pub mod schema;
+pub mod secret;
+pub mod status;
 mod stored;
+pub mod task;
+pub mod up;
 pub mod validate;

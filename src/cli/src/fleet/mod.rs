@@ -21,8 +21,8 @@ pub use pieces::Pieces;
 pub use sample::Sample;
 pub use screen::Screen;
 pub use summary::{deadline, duration, results_table, verdict};
-pub use visible::visible;
 use visible::visible_lines;
+pub use visible::{visible, visible_with_colours};
 
 use aegis_wire::operator::RunEvent;
 
