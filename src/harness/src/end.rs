@@ -1,26 +1,15 @@
-//! The end of a guest.
+//! The end of a VM. A jail's is the end of its first process, and the kernel ends all others with it.
 
 use std::fs;
 
 use rustix::{mount::UnmountFlags, system::RebootCommand};
 
-/// How this guest ends once nothing runs any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// A VM is powered off, or reset where its kernel can't do that.
-    PowerOff,
-    /// The first process of a jail ends, and the kernel ends all others with it.
-    Leave,
-}
-
-/// Writes everything to disk and ends the guest. Comes back only in a jail.
-pub fn end(how: End) {
+/// Writes everything to disk and turns the machine off.
+pub fn end() {
     // Nothing runs any more, so that it isn't in use and its journal will be clean.
     let _ = rustix::mount::unmount("/workspace", UnmountFlags::empty());
     rustix::fs::sync();
-    if how == End::PowerOff {
-        power_off();
-    }
+    power_off();
 }
 
 /// Turns the machine off.

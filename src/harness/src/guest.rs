@@ -192,6 +192,7 @@ impl Guest {
         }
         match maker(setup) {
             Ok(made) => {
+                made.remarks.iter().for_each(|remark| self.channel.log(remark));
                 self.own_address = setup.network.as_ref().and_then(network::own_address);
                 self.made = Some(made);
                 self.channel.say(&ToHost::Ready);
@@ -263,19 +264,21 @@ impl Guest {
                 self.phase = Phase::Killed(now + LAST_WORDS);
             }
             Phase::Killed(until) if until <= now => self.phase = Phase::LastWords(now + LAST_WORDS),
-            Phase::LastWords(until) => {
-                let said = self.processes.values().all(Process::is_over) && !self.channel.has_more();
-                if said || until <= now || !self.channel.is_open() {
-                    self.phase = Phase::Over;
-                }
-            }
+            Phase::LastWords(until) if self.has_said_all() || until <= now => self.phase = Phase::Over,
             _ => {}
         }
+    }
+
+    fn has_said_all(&self) -> bool {
+        let said = self.processes.values().all(Process::is_over) && !self.channel.has_more();
+        said || !self.channel.is_open()
     }
 
     /// When to look again though nothing comes.
     pub fn deadline(&self) -> Option<Instant> {
         let phase = match self.phase {
+            // The last bytes may have gone just now, and nothing else will come.
+            Phase::LastWords(_) if self.has_said_all() => Some(Instant::now()),
             Phase::Running | Phase::Over => None,
             Phase::Asked(until) | Phase::Killed(until) | Phase::LastWords(until) => Some(until),
         };

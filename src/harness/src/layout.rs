@@ -90,7 +90,8 @@ impl Layout {
 
     /// What is left of `/dev` once its nodes are there: terminals, shared memory and the usual links.
     pub fn devices(&self, terminal_group: &str) -> Outcome<()> {
-        let dev = self.place("dev")?.path();
+        let place = self.place("dev")?;
+        let dev = place.path();
         for directory in ["pts", "shm"] {
             fs::create_dir_all(dev.join(directory)).context(format_args!("/dev/{directory}"))?;
         }

@@ -31,7 +31,8 @@ pub fn bound_processes(layout: &Layout, most: Option<u32>) -> Outcome<Option<Own
 }
 
 fn make_cgroup(layout: &Layout, most: u32) -> Outcome<OwnedFd> {
-    let top = layout.place("sys/fs/cgroup")?.path();
+    let place = layout.place("sys/fs/cgroup")?;
+    let top = place.path();
     fs::write(top.join("cgroup.subtree_control"), "+pids").context("the pids controller")?;
     let group = top.join("guest");
     fs::create_dir_all(&group).context("the guest's cgroup")?;

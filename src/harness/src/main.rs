@@ -16,6 +16,7 @@ mod end;
 mod guest;
 mod health;
 mod input;
+mod inside;
 mod layout;
 mod limits;
 mod network;
@@ -29,7 +30,6 @@ mod sys;
 use crate::{
     channel::Channel,
     context::{Context, Outcome},
-    end::End,
     guest::Guest,
     health::{Counters, Whose},
 };
@@ -38,9 +38,9 @@ use crate::{
 #[cfg_attr(not(test), expect(unsafe_code, reason = "the name that a C library looks for"))]
 #[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main() -> i32 {
-    let argument = std::env::args().nth(1);
-    match argument.as_deref() {
-        None if std::process::id() == 1 => {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (None, _) if std::process::id() == 1 => {
             std::panic::set_hook(Box::new(|panic| {
                 complain(&panic.to_string());
                 end::power_off();
@@ -48,9 +48,13 @@ extern "C" fn main() -> i32 {
             if let Err(reason) = machine() {
                 complain(&reason);
             }
-            end::end(End::PowerOff);
+            end::end();
             1
         }
+        (Some("jail"), Some(number)) => inside::run(&number).unwrap_or_else(|reason| {
+            complain(&reason);
+            1
+        }),
         _ => {
             complain("this is the first process of a guest; aegisd starts it");
             2

@@ -48,6 +48,9 @@ impl Tun {
         let (address, prefix) = parse(&network.address)?;
         let gateway: Ipv4Addr = network.gateway.parse().context(&network.gateway)?;
         device::make_tun(&fd, NAME).context("making eth0")?;
+        // Nobody routes it, and what the kernel would ask of neighbours by itself isn't the guest's activity. A kernel without
+        // IPv6 has no such file.
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/disable_ipv6"), "1");
         let socket = control_socket()?;
         device::set_mtu(&socket, NAME, network.mtu).context("the mtu of eth0")?;
         device::set_address(&socket, NAME, address, mask(prefix)).context("the address of eth0")?;

@@ -32,6 +32,8 @@ pub struct Made {
     pub common: Common,
     /// The way out.
     pub tun: Option<Tun>,
+    /// What is less than it could be, for the log.
+    pub remarks: Vec<String>,
 }
 
 /// Does all of it.
@@ -59,14 +61,14 @@ pub fn make(setup: &Setup) -> Outcome<Made> {
     if here {
         rustix::mount::unmount(scratch, UnmountFlags::DETACH).context(scratch)?;
     } else {
-        switch_root(&layout)?;
+        switch_root()?;
     }
     let tun = match &setup.network {
         Some(network) => Some(Tun::new(network::open_tun()?, network)?),
         None => None,
     };
     // The kernel never ends a VM's first process for lack of memory, so that others need no more than they have.
-    Ok(Made { common: Common { cgroup, oom_score_adj: "0" }, tun })
+    Ok(Made { common: Common { cgroup, oom_score_adj: "0" }, tun, remarks: Vec::new() })
 }
 
 /// Sets the time of day.
@@ -102,8 +104,7 @@ fn wait_for_device(name: &str) -> Outcome<String> {
 }
 
 /// The new root becomes the root of everything; what was there before is under it and out of reach.
-fn switch_root(layout: &Layout) -> Outcome<()> {
-    let _ = layout;
+fn switch_root() -> Outcome<()> {
     rustix::process::chdir(NEW_ROOT).context(NEW_ROOT)?;
     rustix::mount::mount_move(".", "/").context("moving the root")?;
     rustix::process::chroot(".").context("changing the root")?;

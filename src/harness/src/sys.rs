@@ -138,3 +138,15 @@ pub fn signal_all(signal: i32) {
         unsafe { libc::kill(-1, signal) };
     }
 }
+
+/// As [`fork`], with the child as the first process of namespaces of its own.
+pub fn fork_into(namespaces: libc::c_int) -> io::Result<Forked> {
+    let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
+    // SAFETY: as for `fork`: without a stack of its own, the child goes on with a copy of this one.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    if pid == 0 {
+        return Ok(Forked::Child);
+    }
+    let pid = libc::c_int::try_from(pid).map_err(io::Error::other)?;
+    Pid::from_raw(check(pid)?).map(Forked::Parent).ok_or_else(|| io::Error::other("clone gave no process"))
+}

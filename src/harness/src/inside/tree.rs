@@ -1,0 +1,140 @@
+//! A jail's names, file systems and network, out of directories of the host.
+
+use std::{
+    fs,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use aegis_harness::{jail::Jail, message::Setup};
+use rustix::{
+    fs::{Mode, OFlags},
+    mount::{MountFlags, MountPropagationFlags, UnmountFlags},
+};
+
+use crate::{
+    context::{Context, Outcome},
+    inside::restrict,
+    layout::{Layout, mount},
+    network::{self, Tun},
+    setup::Made,
+    spawn::Common,
+};
+
+/// The devices that do nothing but what every program may ask of a kernel.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// What of `/proc` belongs to the host's kernel, and may be read.
+const READ_ONLY: &[&str] = &["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus", "proc/fs"];
+/// What may not even be read: it tells of the host and its other programs. As container engines have it.
+const COVERED: &[&str] = &[
+    "proc/kcore",
+    "proc/keys",
+    "proc/key-users",
+    "proc/kmsg",
+    "proc/kallsyms",
+    "proc/timer_list",
+    "proc/latency_stats",
+    "proc/sched_debug",
+    "proc/acpi",
+    "proc/scsi",
+    "proc/interrupts",
+    "sys/firmware",
+    "sys/devices/virtual/powercap",
+];
+
+/// Makes all of it and gives up what power was needed for it.
+pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
+    rustix::system::sethostname(setup.hostname.as_bytes()).context("the hostname")?;
+    network::raise_loopback()?;
+    let tun = match &setup.network {
+        // While the host's /dev is there, and before /proc/sys can't be written to.
+        Some(network) => Some(Tun::new(network::open_tun()?, network)?),
+        None => None,
+    };
+    let mut remarks = Vec::new();
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).context("making mounts private")?;
+    // What is mounted over the root's own directory below: these still are what was there before.
+    let (root, workspace) = (open(&jail.root)?, jail.workspace.as_deref().map(open).transpose()?);
+    let base = jail.root.as_path();
+    mount("tmpfs", base, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, "mode=0755,size=1m")?;
+    let (new_root, scratch) = (base.join("root"), base.join("scratch"));
+    fs::create_dir(&new_root).context(new_root.display())?;
+    bind(&path_of(&root), &new_root)?;
+    restrict::seal_mount(&new_root, true).context("making the root read-only")?;
+    let layout = Layout::new(&new_root, &scratch, setup.scratch_mib)?;
+    layout.writable(true)?;
+    match &workspace {
+        Some(workspace) => {
+            let place = layout.place("workspace")?;
+            bind(&path_of(workspace), &place.path())?;
+            restrict::seal_mount(&layout.place("workspace")?.path(), false).context("sealing /workspace")?;
+        }
+        None => layout.memory("workspace", "0755")?,
+    }
+    devices(&layout)?;
+    layout.processes()?;
+    if let Err(error) = layout.kernel(MountFlags::RDONLY) {
+        remarks.push(format!("{error}: /sys is empty"));
+        layout.mount("tmpfs", "sys", MountFlags::RDONLY, "size=0")?;
+    }
+    cover(&layout, &scratch)?;
+    layout.names(setup)?;
+    switch_root(&new_root)?;
+    restrict::restrict(jail, &mut remarks)?;
+    // More likely than the harness, which alone can say what happened.
+    Ok(Made { common: Common { cgroup: None, oom_score_adj: "300" }, tun, remarks })
+}
+
+fn open(path: &Path) -> Outcome<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).context(path.display())
+}
+
+fn path_of(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// With everything below: parts of a mount that a host's user can't unmount can't be left out either.
+fn bind(source: &Path, target: &Path) -> Outcome<()> {
+    rustix::mount::mount_bind_recursive(source, target).context(format_args!("mounting {}", target.display()))
+}
+
+fn devices(layout: &Layout) -> Outcome<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    layout.mount("tmpfs", "dev", flags, "mode=0755,size=64k")?;
+    let place = layout.place("dev")?;
+    for name in DEVICES {
+        let target = place.path().join(name);
+        fs::write(&target, "").context(format_args!("/dev/{name}"))?;
+        bind(&Path::new("/dev").join(name), &target)?;
+    }
+    layout.devices("")
+}
+
+fn cover(layout: &Layout, scratch: &Path) -> Outcome<()> {
+    let (nothing, empty) = (scratch.join("nothing"), scratch.join("empty"));
+    fs::write(&nothing, "").context("a cover")?;
+    fs::create_dir(&empty).context("a cover")?;
+    for inner in READ_ONLY {
+        // What this kernel doesn't have needs no cover.
+        let Ok(place) = layout.place(inner) else { continue };
+        bind(&place.path(), &place.path())?;
+        restrict::seal_mount(&layout.place(inner)?.path(), true).context(format_args!("/{inner}"))?;
+    }
+    for inner in COVERED {
+        let Ok(place) = layout.place(inner) else { continue };
+        let cover = if place.path().is_dir() { &empty } else { &nothing };
+        bind(cover, &place.path())?;
+        restrict::seal_mount(&layout.place(inner)?.path(), true).context(format_args!("/{inner}"))?;
+    }
+    Ok(())
+}
+
+/// The new root becomes the root, and the host's is gone from this namespace.
+fn switch_root(root: &Path) -> Outcome<()> {
+    rustix::process::chdir(root).context(root.display())?;
+    rustix::process::pivot_root(".", ".").context("changing the root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).context("leaving the host's root")?;
+    rustix::process::chdir("/").context("/")
+}
