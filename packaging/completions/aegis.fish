@@ -27,6 +27,19 @@ end
 complete -c aegis -n "__fish_aegis_needs_command" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_needs_command" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "up" -d 'Start the daemon aegisd'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "down" -d 'Stop the daemon aegisd'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "status" -d 'Show whether aegisd runs, and by what it runs guests'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "doctor" -d 'Diagnose this machine: what guests need, what is there, and the command that brings what is missing'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "run" -d 'Run a command in a guest of its own'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "exec" -d 'Run a command in a running instance'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "logs" -d 'Show what an app\'s instance wrote'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "app" -d 'Apps: packaged workloads with releases, on this machine'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "instance" -d 'Instances: the guests of this machine'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "task" -d 'Tasks: commands that ran, or run, in a guest of their own'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "image" -d 'Images: what was pulled and is kept on this machine'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "secret" -d 'Secrets of an app, or of all apps on this machine'
+complete -c aegis -n "__fish_aegis_needs_command" -f -a "kit" -d 'Kits: an image with defaults and required secrets, for apps to name'
 complete -c aegis -n "__fish_aegis_needs_command" -f -a "apply" -d 'Make the fleet as the manifests say'
 complete -c aegis -n "__fish_aegis_needs_command" -f -a "diff" -d 'Show what apply would do, and change nothing'
 complete -c aegis -n "__fish_aegis_needs_command" -f -a "validate" -d 'Check manifests without asking anybody'
@@ -43,6 +56,354 @@ complete -c aegis -n "__fish_aegis_needs_command" -f -a "edge" -d 'Hosts: the da
 complete -c aegis -n "__fish_aegis_needs_command" -f -a "controller" -d 'The controller: run it, and administer it'
 complete -c aegis -n "__fish_aegis_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c aegis -n "__fish_aegis_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand up" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand up" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand down" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand down" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand status" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand status" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand status" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand doctor" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand doctor" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand doctor" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l image -d 'The image to take the file system from [default: a small one of Aegis\' own]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l expose -d 'A port of the guest to reach from here, GUEST or HOST:GUEST; may be repeated; serves until Ctrl-C' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l env -d 'A variable of its environment; K alone takes the value from this one; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l secret -d 'A secret of the workspace that it gets as a variable; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l workspace -d 'The name of a workspace that is kept and mounted as /workspace' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l memory -d 'Its memory, such as 512M or 2G' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l cpus -d 'Its virtual CPUs' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l backend -d 'What runs it: qemu, libkrun or namespaces; the last is no VM [default: the best that works here]' -r -f -a "qemu\t''
+libkrun\t''
+namespaces\t''"
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l timeout -d 'End a task that takes longer, such as 30s or 5m' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand run" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand exec" -l env -d 'A variable of its environment; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand exec" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand exec" -s t -l tty -d 'Give it a terminal; what is typed goes there'
+complete -c aegis -n "__fish_aegis_using_subcommand exec" -s i -l stdin -d 'Give it this command\'s standard input'
+complete -c aegis -n "__fish_aegis_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -l since -d 'Nothing older: a duration, such as 10m, or a time, such as 2026-02-19T10:30:00Z' -r
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -l tail -d 'Only the last N lines of what is there' -r
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -l source -d 'Only what this wrote' -r -f -a "main\t'The instance\'s own process'
+exec\t'Commands of `aegis exec`'
+system\t'The guest\'s kernel and harness, and the daemon'"
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -s o -l output -d 'As text, or a record a line' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -s f -l follow -d 'Go on with what comes, until Ctrl-C'
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "create" -d 'Create an app: an image, a command and the ports to reach'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "publish" -d 'Publish a new release of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "serve" -d 'Serve an app from its latest release'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "list" -d 'List the apps of this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "ls" -d 'List the apps of this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "info" -d 'Show an app and its releases'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "logs" -d 'Show what an app\'s instance wrote'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "rollback" -d 'Go back to an earlier release of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "delete" -d 'Delete an app with its releases, secrets and instances'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "rm" -d 'Delete an app with its releases, secrets and instances'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l name -d 'Its name: the router has it at http://NAME.localhost:8099' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l image -d 'The image to take the file system from' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l kit -d 'The kit to take image, defaults and required secrets from' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l expose -d 'A port of the guest to reach from here, GUEST or HOST:GUEST; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l env -d 'A variable of its environment; K alone takes the value from this one; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l secret -d 'A secret of the workspace that it gets as a variable; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l workspace -d 'The name of a workspace that is kept and mounted as /workspace' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l memory -d 'Its memory, such as 512M or 2G' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l cpus -d 'Its virtual CPUs' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l backend -d 'What runs it: qemu, libkrun or namespaces; the last is no VM [default: the best that works here]' -r -f -a "qemu\t''
+libkrun\t''
+namespaces\t''"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from publish" -l label -d 'A name for people, such as v1 or staging' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from publish" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from publish" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from publish" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from publish" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from serve" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from serve" -l detach -d 'Show the address once it is ready, and leave it running'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from list" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from list" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from ls" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from info" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from info" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from info" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -l since -d 'Nothing older: a duration, such as 10m, or a time, such as 2026-02-19T10:30:00Z' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -l tail -d 'Only the last N lines of what is there' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -l source -d 'Only what this wrote' -r -f -a "main\t'The instance\'s own process'
+exec\t'Commands of `aegis exec`'
+system\t'The guest\'s kernel and harness, and the daemon'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -s o -l output -d 'As text, or a record a line' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on with what comes, until Ctrl-C'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from logs" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rollback" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rollback" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rollback" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from delete" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from delete" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rm" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "create" -d 'Create an app: an image, a command and the ports to reach'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "publish" -d 'Publish a new release of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Serve an app from its latest release'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the apps of this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "info" -d 'Show an app and its releases'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "logs" -d 'Show what an app\'s instance wrote'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "rollback" -d 'Go back to an earlier release of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete an app with its releases, secrets and instances'
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "list" -d 'List the active instances'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "ls" -d 'List the active instances'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "info" -d 'Show an instance: its state, and why it is stopped or didn\'t start'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "pause" -d 'Stop the CPUs of an instance; a request wakes it'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "resume" -d 'Let a paused instance go on'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "stop" -d 'End an instance\'s guest; its record and logs stay'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "start" -d 'Boot a stopped instance again'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and not __fish_seen_subcommand_from list ls info pause resume stop start help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from list" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from list" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from list" -s a -l all -d 'Stopped ones, too'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from ls" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from ls" -s a -l all -d 'Stopped ones, too'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from info" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from info" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from info" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from pause" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from pause" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from pause" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from resume" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from resume" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from resume" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from stop" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from stop" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from start" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from start" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the active instances'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "info" -d 'Show an instance: its state, and why it is stopped or didn\'t start'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "pause" -d 'Stop the CPUs of an instance; a request wakes it'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Let a paused instance go on'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "stop" -d 'End an instance\'s guest; its record and logs stay'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "start" -d 'Boot a stopped instance again'
+complete -c aegis -n "__fish_aegis_using_subcommand instance; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -f -a "ls" -d 'List the tasks that are kept'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -f -a "list" -d 'List the tasks that are kept'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -f -a "cancel" -d 'End a task'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and not __fish_seen_subcommand_from ls list cancel help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from ls" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from list" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from list" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from cancel" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from cancel" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the tasks that are kept'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "cancel" -d 'End a task'
+complete -c aegis -n "__fish_aegis_using_subcommand task; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -f -a "ls" -d 'List the images'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -f -a "list" -d 'List the images'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -f -a "rm" -d 'Remove an image that nothing needs'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -f -a "prune" -d 'Remove all images that no release and no instance needs'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and not __fish_seen_subcommand_from ls list rm prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from ls" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from list" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from list" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from rm" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from prune" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from prune" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from prune" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the images'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Remove an image that nothing needs'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove all images that no release and no instance needs'
+complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "set" -d 'Set a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "list" -d 'List the names of an app\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "delete" -d 'Delete a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -l stdin -d 'Read the value from standard input; a newline at its end isn\'t part of it'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set-workspace" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set-workspace" -l stdin -d 'Read the value from standard input; a newline at its end isn\'t part of it'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set-workspace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set-workspace" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list-workspace" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list-workspace" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list-workspace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from list-workspace" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete-workspace" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete-workspace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete-workspace" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set" -d 'Set a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the names of an app\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -f -a "install" -d 'Install a kit, or its new version, from a manifest'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -f -a "list" -d 'List the installed kits'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -f -a "ls" -d 'List the installed kits'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -f -a "info" -d 'Show an installed kit'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -f -a "uninstall" -d 'Remove an installed kit'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from install" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from install" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from install" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from list" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from list" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from ls" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from ls" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from info" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from info" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from info" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from uninstall" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from uninstall" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from help" -f -a "install" -d 'Install a kit, or its new version, from a manifest'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the installed kits'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from help" -f -a "info" -d 'Show an installed kit'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from help" -f -a "uninstall" -d 'Remove an installed kit'
+complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -s f -l filename -d 'A manifest file, a directory of them, or - for standard input; may be repeated' -r
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -l owner -d 'Who declares this [default: the name of the manifests\' directory]' -r
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
@@ -379,22 +740,64 @@ complete -c aegis -n "__fish_aegis_using_subcommand controller; and __fish_seen_
 complete -c aegis -n "__fish_aegis_using_subcommand completions" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "apply" -d 'Make the fleet as the manifests say'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "diff" -d 'Show what apply would do, and change nothing'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "validate" -d 'Check manifests without asking anybody'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "get" -d 'List the declared objects of a kind, or show one'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "describe" -d 'Show all there is to know of an object: what is declared, by whom, and what is seen'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "delete" -d 'Delete objects, whoever owns them'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "export" -d 'Print what is declared as manifests'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "explain" -d 'Explain a kind, or one of its fields'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "schema" -d 'Print the JSON Schema of a kind, or of whole manifest files'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "history" -d 'List every applied plan, newest first, or show one: who, what, when'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "rollback" -d 'Go back to what an owner had declared after an earlier revision, as a plan'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "rollout" -d 'Rollouts: where they are, and to pause, resume or abort them'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "edge" -d 'Hosts: the daemon that runs on one, and what operators do with many'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "controller" -d 'The controller: run it, and administer it'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "up" -d 'Start the daemon aegisd'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "down" -d 'Stop the daemon aegisd'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "status" -d 'Show whether aegisd runs, and by what it runs guests'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "doctor" -d 'Diagnose this machine: what guests need, what is there, and the command that brings what is missing'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "run" -d 'Run a command in a guest of its own'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "exec" -d 'Run a command in a running instance'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "logs" -d 'Show what an app\'s instance wrote'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "app" -d 'Apps: packaged workloads with releases, on this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "instance" -d 'Instances: the guests of this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "task" -d 'Tasks: commands that ran, or run, in a guest of their own'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "image" -d 'Images: what was pulled and is kept on this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "secret" -d 'Secrets of an app, or of all apps on this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "kit" -d 'Kits: an image with defaults and required secrets, for apps to name'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "apply" -d 'Make the fleet as the manifests say'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "diff" -d 'Show what apply would do, and change nothing'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "validate" -d 'Check manifests without asking anybody'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "get" -d 'List the declared objects of a kind, or show one'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "describe" -d 'Show all there is to know of an object: what is declared, by whom, and what is seen'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "delete" -d 'Delete objects, whoever owns them'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "export" -d 'Print what is declared as manifests'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "explain" -d 'Explain a kind, or one of its fields'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "schema" -d 'Print the JSON Schema of a kind, or of whole manifest files'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "history" -d 'List every applied plan, newest first, or show one: who, what, when'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "rollback" -d 'Go back to what an owner had declared after an earlier revision, as a plan'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "rollout" -d 'Rollouts: where they are, and to pause, resume or abort them'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "edge" -d 'Hosts: the daemon that runs on one, and what operators do with many'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "controller" -d 'The controller: run it, and administer it'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and not __fish_seen_subcommand_from up down status doctor run exec logs app instance task image secret kit apply diff validate get describe delete export explain schema history rollback rollout edge controller completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "create" -d 'Create an app: an image, a command and the ports to reach'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "publish" -d 'Publish a new release of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "serve" -d 'Serve an app from its latest release'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "list" -d 'List the apps of this machine'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "info" -d 'Show an app and its releases'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "logs" -d 'Show what an app\'s instance wrote'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "rollback" -d 'Go back to an earlier release of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from app" -f -a "delete" -d 'Delete an app with its releases, secrets and instances'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from instance" -f -a "list" -d 'List the active instances'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from instance" -f -a "info" -d 'Show an instance: its state, and why it is stopped or didn\'t start'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from instance" -f -a "pause" -d 'Stop the CPUs of an instance; a request wakes it'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from instance" -f -a "resume" -d 'Let a paused instance go on'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from instance" -f -a "stop" -d 'End an instance\'s guest; its record and logs stay'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from instance" -f -a "start" -d 'Boot a stopped instance again'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "ls" -d 'List the tasks that are kept'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from task" -f -a "cancel" -d 'End a task'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "ls" -d 'List the images'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "rm" -d 'Remove an image that nothing needs'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "prune" -d 'Remove all images that no release and no instance needs'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set" -d 'Set a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list" -d 'List the names of an app\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "delete" -d 'Delete a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "install" -d 'Install a kit, or its new version, from a manifest'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "list" -d 'List the installed kits'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "info" -d 'Show an installed kit'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "uninstall" -d 'Remove an installed kit'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from rollout" -f -a "ls" -d 'List the rollouts and where each is'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from rollout" -f -a "status" -d 'Show where a rollout is, host by host'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from rollout" -f -a "pause" -d 'Begin nothing new until it is resumed; what runs goes on'

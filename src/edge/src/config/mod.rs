@@ -121,6 +121,9 @@ pub struct EdgeConfig {
     /// Tools of this host's own, beside those that are built in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<OwnTool>,
+    /// Whether this host takes apps, kits and secrets from the controller, for its `aegisd`; without it, it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apps: Option<bool>,
     /// How many tools may run at once; without it, 16.
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +137,11 @@ pub struct EdgeConfig {
 const CONCURRENT_TOOLS: u16 = 16;
 
 impl EdgeConfig {
+    /// Whether the host takes apps, kits and secrets from the controller.
+    pub fn takes_apps(&self) -> bool {
+        self.apps.unwrap_or(true)
+    }
+
     /// How many tools may run at once.
     pub fn concurrent_tools(&self) -> usize {
         usize::from(self.max_concurrent_tools.unwrap_or(CONCURRENT_TOOLS))

@@ -304,6 +304,7 @@ mod tests {
         let block = &schema["$defs"]["EdgeConfig"];
         let fields: Vec<_> = block["properties"].as_object().unwrap().keys().map(String::as_str).collect();
         let want = [
+            "apps",
             "caFingerprint",
             "endpoint",
             "labels",

@@ -41,6 +41,9 @@ spec:
       # How many tools may run at once.
       # maxConcurrentTools: 16
 
+      # Take no apps, kits and secrets from the controller; those that came before go.
+      # apps: false
+
       # Tools of this host's own. {argument} is replaced inside of its entry, in one piece; no shell sees it.
       # tools:
       #   - name: backup.start

@@ -18,6 +18,10 @@ const LATER: Duration = Duration::from_secs(30);
 /// After failures: doubled from [`SOON`] up to this.
 const AT_LAST: Duration = Duration::from_secs(60);
 
+/// What is said of each when the host's owner takes none.
+const NOT_TAKEN: &str =
+    "this host's owner takes no apps from the controller (apps: false in its aegis-config.yaml)";
+
 /// What makes it so.
 pub trait LocalRuntime: Send + Sync {
     /// Lets the runtime have these objects, and none that came from the controller before and isn't among them. Says how
@@ -32,7 +36,15 @@ pub(super) struct Report {
     pub objects: Vec<ObjectReport>,
 }
 
-type Wanted = Option<(u64, Arc<Vec<Assigned>>)>;
+/// What the controller assigned, and whether the host's owner takes it.
+#[derive(Clone)]
+struct Wish {
+    revision: u64,
+    objects: Arc<Vec<Assigned>>,
+    is_taken: bool,
+}
+
+type Wanted = Option<Wish>;
 
 /// What is assigned, and the task that sees to it. Before anything is assigned there is no task.
 pub(super) struct Assignment {
@@ -41,6 +53,7 @@ pub(super) struct Assignment {
     reports: mpsc::Receiver<Report>,
     report: mpsc::Sender<Report>,
     task: Option<JoinHandle<()>>,
+    is_taken: bool,
 }
 
 impl Drop for Assignment {
@@ -52,14 +65,25 @@ impl Drop for Assignment {
 }
 
 impl Assignment {
-    pub fn new(runtime: Option<Arc<dyn LocalRuntime>>) -> Self {
+    /// Nothing yet; `is_taken`: whether the host's owner takes what will come.
+    pub fn new(runtime: Option<Arc<dyn LocalRuntime>>, is_taken: bool) -> Self {
         let (report, reports) = mpsc::channel(1);
-        Self { runtime, wanted: watch::channel(None).0, reports, report, task: None }
+        Self { runtime, wanted: watch::channel(None).0, reports, report, task: None, is_taken }
+    }
+
+    /// The host's owner takes it from now on, or takes it no more: then what came from the controller goes.
+    pub fn take(&mut self, is_taken: bool) {
+        self.is_taken = is_taken;
+        self.wanted.send_if_modified(|wanted| {
+            let changed = wanted.as_mut().filter(|wish| wish.is_taken != is_taken);
+            changed.map(|wish| wish.is_taken = is_taken).is_some()
+        });
     }
 
     /// These and no others, from now on.
     pub fn replace(&mut self, revision: u64, objects: Vec<Assigned>) {
-        self.wanted.send_replace(Some((revision, Arc::new(objects))));
+        let wish = Wish { revision, objects: Arc::new(objects), is_taken: self.is_taken };
+        self.wanted.send_replace(Some(wish));
         if self.task.is_none() {
             let seeing = see_to(self.runtime.clone(), self.wanted.subscribe(), self.report.clone());
             self.task = Some(tokio::spawn(seeing));
@@ -85,9 +109,13 @@ async fn see_to(
     let mut said: Option<Report> = None;
     let mut failures = 0;
     loop {
-        let Some((revision, objects)) = wanted.borrow_and_update().clone() else { return };
+        let Some(Wish { revision, objects, is_taken }) = wanted.borrow_and_update().clone() else { return };
         let reports = match &runtime {
-            Some(runtime) => runtime.converge(&objects).await,
+            Some(runtime) if is_taken => runtime.converge(&objects).await,
+            Some(runtime) => {
+                runtime.converge(&[]).await;
+                all_failed(&objects, NOT_TAKEN)
+            }
             None => all_failed(&objects, "this daemon was started without a runtime"),
         };
         let has = |phase| reports.iter().any(|report| report.phase == phase);
@@ -172,7 +200,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_looked_at_until_it_is_so_and_then_now_and_again_and_said_once() {
         let fake = Fake::new(&[ReportPhase::Pending, ReportPhase::Pending, ReportPhase::Ready]);
-        let mut assignment = Assignment::new(Some(fake.clone()));
+        let mut assignment = Assignment::new(Some(fake.clone()), true);
         assignment.replace(7, vec![app("web")]);
         let first = assignment.next().await;
         assert_eq!((first.revision, phases(&first)), (7, vec![ReportPhase::Pending]));
@@ -184,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_are_tried_again_less_and_less_often() {
         let fake = Fake::new(&[ReportPhase::Failed]);
-        let mut assignment = Assignment::new(Some(fake.clone()));
+        let mut assignment = Assignment::new(Some(fake.clone()), true);
         assignment.replace(1, vec![app("web")]);
         assert_eq!(phases(&assignment.next().await), [ReportPhase::Failed]);
         assert!(timeout(Duration::from_secs(190), assignment.next()).await.is_err());
@@ -195,7 +223,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_word_is_heeded_at_once_and_answered_although_nothing_changed() {
         let fake = Fake::new(&[ReportPhase::Ready]);
-        let mut assignment = Assignment::new(Some(fake.clone()));
+        let mut assignment = Assignment::new(Some(fake.clone()), true);
         assignment.replace(1, vec![app("web")]);
         assert_eq!(assignment.next().await.revision, 1);
         assignment.replace(2, vec![app("web")]);
@@ -208,10 +236,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_runtime_it_says_so() {
-        let mut assignment = Assignment::new(None);
+        let mut assignment = Assignment::new(None, true);
         assignment.replace(1, vec![app("web")]);
         let report = assignment.next().await;
         assert_eq!(report.objects[0].phase, ReportPhase::Failed);
         assert!(report.objects[0].message.contains("without a runtime"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_hosts_owner_does_not_take_is_not_there() {
+        let fake = Fake::new(&[ReportPhase::Ready]);
+        let mut assignment = Assignment::new(Some(fake.clone()), false);
+        assignment.replace(1, vec![app("web")]);
+        let report = assignment.next().await;
+        assert_eq!(phases(&report), [ReportPhase::Failed]);
+        assert!(report.objects[0].message.contains("takes no apps"));
+        assignment.take(true);
+        assert_eq!(phases(&assignment.next().await), [ReportPhase::Ready]);
+        assignment.take(false);
+        assert_eq!(phases(&assignment.next().await), [ReportPhase::Failed]);
+        let counts: Vec<usize> = fake.calls().iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [0, 1, 0], "what was there goes");
     }
 }

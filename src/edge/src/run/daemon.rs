@@ -82,7 +82,7 @@ pub(super) async fn run(
     let capabilities = capabilities(&config, &(deps.host)());
     tracing::info!(node = %identity.node_id, tenant = %identity.tenant, %endpoint, "edge daemon starts");
     let mut running = Running {
-        assignment: Assignment::new(deps.runtime.clone()),
+        assignment: Assignment::new(deps.runtime.clone(), config.takes_apps()),
         reporter: Reporter::new(options.state.clone(), endpoint, deps.clock.now_ms()),
         options,
         deps,

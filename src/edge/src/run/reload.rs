@@ -38,6 +38,7 @@ impl Running {
         let capabilities = capabilities(&config, &host);
         self.offer.reload(&config, &host, &self.options.state);
         self.work.set_limit(config.concurrent_tools());
+        self.assignment.take(config.takes_apps());
         self.config = config;
         if capabilities == self.capabilities {
             return None;
