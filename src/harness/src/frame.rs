@@ -89,10 +89,11 @@ impl Decoder {
     /// The next whole frame; `None`: more bytes are needed.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, Malformed> {
         let rest = &self.buffer[self.taken..];
-        let Some((header, _)) = rest.split_first_chunk::<HEADER>() else { return Ok(None) };
-        let [a, b, c, d, kind, e, f, g, h] = *header;
-        let length = u32::from_le_bytes([a, b, c, d]) as usize;
-        let kind = match kind {
+        let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let Some((kind, after)) = after.split_first() else { return Ok(None) };
+        let Some((stream, _)) = after.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*length) as usize;
+        let kind = match *kind {
             0 => Kind::Control,
             1 => Kind::Data,
             2 => Kind::Credit,
@@ -105,7 +106,7 @@ impl Decoder {
             return Err(Malformed::Length { length });
         }
         let Some(body) = rest.get(HEADER..length + 4) else { return Ok(None) };
-        let frame = Frame { kind, stream: u32::from_le_bytes([e, f, g, h]), body: body.to_vec() };
+        let frame = Frame { kind, stream: u32::from_le_bytes(*stream), body: body.to_vec() };
         self.taken += length + 4;
         Ok(Some(frame))
     }
@@ -124,7 +125,9 @@ mod tests {
             Frame::new(Kind::End, 7, Vec::new()),
         ];
         let mut bytes = Vec::new();
-        frames.iter().for_each(|frame| frame.write_to(&mut bytes));
+        for frame in &frames {
+            frame.write_to(&mut bytes);
+        }
         for size in [1, 5, 9, 4096, bytes.len()] {
             let mut decoder = Decoder::default();
             let mut found = Vec::new();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aegis_harness::message::{Network, Setup};
+use aegis_harness::message::Network;
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags},
     mount::MountFlags,
@@ -114,11 +114,11 @@ impl Layout {
     }
 
     /// The names that the guest knows itself and others by.
-    pub fn names(&self, setup: &Setup) -> Outcome<()> {
+    pub fn names(&self, hostname: &str, network: Option<&Network>) -> Outcome<()> {
         for (name, text) in [
-            ("hostname", format!("{}\n", setup.hostname)),
-            ("hosts", hosts(&setup.hostname, setup.network.as_ref())),
-            ("resolv.conf", resolver(setup.network.as_ref())),
+            ("hostname", format!("{hostname}\n")),
+            ("hosts", hosts(hostname, network)),
+            ("resolv.conf", resolver(network)),
         ] {
             let file = self.scratch.join(name);
             fs::write(&file, text).context(file.display())?;

@@ -85,7 +85,8 @@ impl Output {
             return Source::Open;
         }
         match rustix::io::read(&self.fd, &mut buffer[..most]) {
-            Ok(0) => {
+            // The error is how a terminal ends whose last user is gone.
+            Ok(0) | Err(Errno::IO) => {
                 self.end(channel);
                 Source::Closed
             }
@@ -100,11 +101,6 @@ impl Output {
                 Source::Open
             }
             Err(Errno::AGAIN | Errno::INTR) => Source::Open,
-            // So ends a terminal whose last user is gone.
-            Err(Errno::IO) => {
-                self.end(channel);
-                Source::Closed
-            }
             Err(_) => {
                 channel.send(Kind::Reset, self.stream, &[]);
                 self.give_up();

@@ -69,7 +69,7 @@ fn handle(guest: &mut Guest, source: Source, flags: PollFlags, buffer: &mut [u8]
                 tun.pump(channel, buffer);
             }
         }
-        Source::Report(number) => of_process(guest, number, |process, channel| process.read_report(channel)),
+        Source::Report(number) => of_process(guest, number, Process::read_report),
         Source::Output(number, stream) => {
             of_process(guest, number, |process, channel| process.pump(stream, channel, buffer));
         }

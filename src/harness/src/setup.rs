@@ -55,7 +55,7 @@ pub fn make(setup: &Setup) -> Outcome<Made> {
         layout.mount("devtmpfs", "dev", MountFlags::NOSUID, "")?;
     }
     layout.devices(",gid=5")?;
-    layout.names(setup)?;
+    layout.names(&setup.hostname, setup.network.as_ref())?;
     let cgroup = limits::bound_processes(&layout, setup.pids_max)?;
     limits::raise_open_files();
     if here {

@@ -1,20 +1,13 @@
 //! A jail's names, file systems and network, out of directories of the host.
 
-use std::{
-    fs,
-    os::fd::{AsRawFd, OwnedFd},
-    path::{Path, PathBuf},
-};
+use std::{fs, os::fd::OwnedFd, path::Path};
 
 use aegis_harness::{jail::Jail, message::Setup};
-use rustix::{
-    fs::{Mode, OFlags},
-    mount::{MountFlags, MountPropagationFlags, UnmountFlags},
-};
+use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use crate::{
     context::{Context, Outcome},
-    inside::restrict,
+    inside::restrict::{self, Seal},
     layout::{Layout, mount},
     network::{self, Tun},
     setup::Made,
@@ -46,30 +39,30 @@ const COVERED: &[&str] = &[
 pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
     rustix::system::sethostname(setup.hostname.as_bytes()).context("the hostname")?;
     network::raise_loopback()?;
-    let tun = match &setup.network {
-        // While the host's /dev is there, and before /proc/sys can't be written to.
-        Some(network) => Some(Tun::new(network::open_tun()?, network)?),
-        None => None,
-    };
     let mut remarks = Vec::new();
+    // While the host's /dev is there, and before /proc/sys can't be written to.
+    let tun = match (&setup.network, network::open_tun()) {
+        (Some(network), Ok(device)) => Some(Tun::new(device, network)?),
+        (Some(_), Err(error)) => {
+            remarks.push(format!("only loopback: {error}; let users make devices: chmod 666 /dev/net/tun"));
+            None
+        }
+        (None, _) => None,
+    };
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).context("making mounts private")?;
-    // What is mounted over the root's own directory below: these still are what was there before.
-    let (root, workspace) = (open(&jail.root)?, jail.workspace.as_deref().map(open).transpose()?);
+    // Copies, before something is mounted over the root's own directory.
+    let root = copy(&jail.root, Seal::Writing)?;
+    let workspace = jail.workspace.as_deref().map(|workspace| copy(workspace, Seal::Devices)).transpose()?;
     let base = jail.root.as_path();
     mount("tmpfs", base, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, "mode=0755,size=1m")?;
     let (new_root, scratch) = (base.join("root"), base.join("scratch"));
     fs::create_dir(&new_root).context(new_root.display())?;
-    bind(&path_of(&root), &new_root)?;
-    restrict::seal_mount(&new_root, true).context("making the root read-only")?;
+    attach(&root, &new_root)?;
     let layout = Layout::new(&new_root, &scratch, setup.scratch_mib)?;
     layout.writable(true)?;
     match &workspace {
-        Some(workspace) => {
-            let place = layout.place("workspace")?;
-            bind(&path_of(workspace), &place.path())?;
-            restrict::seal_mount(&layout.place("workspace")?.path(), false).context("sealing /workspace")?;
-        }
+        Some(workspace) => attach(workspace, &layout.place("workspace")?.path())?,
         None => layout.memory("workspace", "0755")?,
     }
     devices(&layout)?;
@@ -79,25 +72,31 @@ pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
         layout.mount("tmpfs", "sys", MountFlags::RDONLY, "size=0")?;
     }
     cover(&layout, &scratch)?;
-    layout.names(setup)?;
+    layout.names(&setup.hostname, setup.network.as_ref().filter(|_| tun.is_some()))?;
     switch_root(&new_root)?;
     restrict::restrict(jail, &mut remarks)?;
     // More likely than the harness, which alone can say what happened.
     Ok(Made { common: Common { cgroup: None, oom_score_adj: "300" }, tun, remarks })
 }
 
-fn open(path: &Path) -> Outcome<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).context(path.display())
+/// A mount of what is at `path`, with everything below: parts of a mount that a host's user can't unmount can't be left out
+/// either.
+fn copy(path: &Path, seal: Seal) -> Outcome<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = rustix::mount::open_tree(rustix::fs::CWD, path, flags).context(path.display())?;
+    restrict::seal_tree(&tree, seal).context(format_args!("sealing {}", path.display()))?;
+    Ok(tree)
 }
 
-fn path_of(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+fn attach(tree: &OwnedFd, target: &Path) -> Outcome<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    rustix::mount::move_mount(tree, "", rustix::fs::CWD, target, flags)
+        .context(format_args!("mounting {}", target.display()))
 }
 
-/// With everything below: parts of a mount that a host's user can't unmount can't be left out either.
 fn bind(source: &Path, target: &Path) -> Outcome<()> {
-    rustix::mount::mount_bind_recursive(source, target).context(format_args!("mounting {}", target.display()))
+    rustix::mount::mount_bind(source, target).context(format_args!("mounting {}", target.display()))
 }
 
 fn devices(layout: &Layout) -> Outcome<()> {
@@ -108,6 +107,8 @@ fn devices(layout: &Layout) -> Outcome<()> {
         let target = place.path().join(name);
         fs::write(&target, "").context(format_args!("/dev/{name}"))?;
         bind(&Path::new("/dev").join(name), &target)?;
+        // It is the host's own: its mode isn't the guest's to change.
+        restrict::seal_mount(&target, Seal::Changing).context(format_args!("/dev/{name}"))?;
     }
     layout.devices("")
 }
@@ -120,13 +121,15 @@ fn cover(layout: &Layout, scratch: &Path) -> Outcome<()> {
         // What this kernel doesn't have needs no cover.
         let Ok(place) = layout.place(inner) else { continue };
         bind(&place.path(), &place.path())?;
-        restrict::seal_mount(&layout.place(inner)?.path(), true).context(format_args!("/{inner}"))?;
+        restrict::seal_mount(&layout.place(inner)?.path(), Seal::Writing)
+            .context(format_args!("/{inner}"))?;
     }
     for inner in COVERED {
         let Ok(place) = layout.place(inner) else { continue };
         let cover = if place.path().is_dir() { &empty } else { &nothing };
         bind(cover, &place.path())?;
-        restrict::seal_mount(&layout.place(inner)?.path(), true).context(format_args!("/{inner}"))?;
+        restrict::seal_mount(&layout.place(inner)?.path(), Seal::Writing)
+            .context(format_args!("/{inner}"))?;
     }
     Ok(())
 }
