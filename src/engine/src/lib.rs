@@ -10,6 +10,7 @@ pub mod declare;
 pub mod event;
 pub mod export;
 pub mod fetch;
+pub mod imperative;
 pub mod intent;
 pub mod manifest;
 pub mod memory;

@@ -6,6 +6,7 @@ mod client;
 mod connection;
 mod error;
 mod instance;
+pub mod realm;
 mod record;
 mod records_client;
 mod status;
