@@ -40,7 +40,12 @@ use crate::{
 extern "C" fn main() -> i32 {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) if std::process::id() == 1 => {
+        (Some("jail"), Some(number)) => inside::run(&number).unwrap_or_else(|reason| {
+            complain(&reason);
+            1
+        }),
+        // With any arguments: a kernel hands on what it doesn't know of its command line.
+        _ if std::process::id() == 1 => {
             std::panic::set_hook(Box::new(|panic| {
                 complain(&panic.to_string());
                 end::power_off();
@@ -51,10 +56,6 @@ extern "C" fn main() -> i32 {
             end::end();
             1
         }
-        (Some("jail"), Some(number)) => inside::run(&number).unwrap_or_else(|reason| {
-            complain(&reason);
-            1
-        }),
         _ => {
             complain("this is the first process of a guest; aegisd starts it");
             2
