@@ -32,6 +32,7 @@ mod nodes;
 mod output;
 mod plan;
 mod report;
+mod runtime;
 mod salt;
 mod start;
 
@@ -65,6 +66,9 @@ fn main() {
         }
         if wanted("output") {
             output::run(&mut report).await;
+        }
+        if wanted("runtime") {
+            runtime::run(&mut report).await;
         }
         if wanted("idle") {
             idle::run(&mut report).await;
