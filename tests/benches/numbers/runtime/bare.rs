@@ -27,6 +27,8 @@ const WITHIN: Duration = Duration::from_mins(1);
 pub struct Bare {
     kernel: GuestKernel,
     initramfs: PathBuf,
+    /// What runs its instructions: `tcg` or `kvm`.
+    accelerator: String,
     directory: TempDir,
 }
 
@@ -50,14 +52,14 @@ impl Drop for Qemu {
 }
 
 impl Bare {
-    pub fn new() -> Self {
+    pub fn new(accelerator: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let kernel =
             prepare(&child::programs().join("guest"), &directory.path().join("kernel")).expect("make guest");
         let initramfs = directory.path().join("initramfs");
         let parts = [fs::read(&kernel.initramfs).unwrap(), cpio::token("first")].concat();
         fs::write(&initramfs, parts).unwrap();
-        Self { kernel, initramfs, directory }
+        Self { kernel, initramfs, accelerator: accelerator.to_owned(), directory }
     }
 
     /// Boots one. What it takes to its first word.
@@ -115,7 +117,7 @@ impl Bare {
     fn start(&self, memory: &str, more: &[&str]) -> Qemu {
         let directory = tempfile::tempdir().unwrap();
         let socket = |name: &str| directory.path().join(name);
-        let kvm = fs::metadata("/dev/kvm").is_ok() && std::env::var_os("AEGIS_BENCH_KVM").is_some();
+        let kvm = self.accelerator == "kvm";
         let acpi = if self.kernel.discovery == Discovery::Acpi { "on" } else { "off" };
         let back = if memory.is_empty() {
             "memory-backend-ram,id=ram,size=256M".to_owned()

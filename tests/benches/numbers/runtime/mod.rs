@@ -83,7 +83,7 @@ pub async fn run(report: &mut Report) {
 
 /// Cold and warm starts of a VM.
 async fn starts(report: &mut Report, how: &str) {
-    let machine = bare::Bare::new();
+    let machine = bare::Bare::new(how);
     let boot = measure(|| machine.boot()).await;
     let cold = {
         let runtime = Runtime::start("backend: qemu\nwarm: false\n");
