@@ -12,8 +12,8 @@ impl Exit {
 
     /// The code of a process in a guest. −1, an instance that was stopped under it, is 255 in a shell.
     pub const fn of_process(code: i32) -> Self {
-        // A code is a byte wherever it comes from.
-        Self((code & 0xff) as u8)
+        // A code is a byte wherever it comes from: the lowest of four.
+        Self(code.to_le_bytes()[0])
     }
     /// The number.
     pub const fn code(self) -> u8 {

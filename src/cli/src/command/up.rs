@@ -17,7 +17,7 @@ use crate::{
 /// How long a daemon may take to write its pid.
 const PID_WITHIN: Duration = Duration::from_secs(2);
 /// How long one that lives may take until it answers: at its first start it makes its kernel ready.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// So many lines of its log are the error of a daemon that dies at its start.

@@ -19,8 +19,8 @@ const EARLIEST: i64 = 1_767_225_600_000;
 /// The findings.
 pub fn all(daemon: &Daemon, now_ms: i64) -> Vec<Finding> {
     let mut found = vec![disk(daemon.home()), clock(now_ms)];
-    found.push(mode("home", daemon.home(), 0o700, |mode| mode & 0o077 == 0));
-    found.push(mode("socket", &daemon.socket(), 0o600, |mode| mode == 0o600));
+    found.push(mode("home", daemon.home(), 0o700));
+    found.push(mode("socket", &daemon.socket(), 0o600));
     found
 }
 
@@ -52,7 +52,8 @@ fn clock(now_ms: i64) -> Finding {
     Finding::good("clock", shown)
 }
 
-fn mode(name: &'static str, path: &Path, wanted: u32, fits: impl Fn(u32) -> bool) -> Finding {
+/// What `wanted` doesn't have must not be there.
+fn mode(name: &'static str, path: &Path, wanted: u32) -> Finding {
     let place = path.display();
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -67,7 +68,7 @@ fn mode(name: &'static str, path: &Path, wanted: u32, fits: impl Fn(u32) -> bool
         let detail = format!("{detail} and belongs to user {}", found.uid());
         return Finding::bad(name, detail, Some(format!("sudo chown -R \"$USER\" {place}")));
     }
-    if fits(mode) {
+    if mode & !wanted == 0 {
         Finding::good(name, detail)
     } else {
         Finding::bad(
@@ -94,12 +95,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let with = |mode| {
             std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode)).unwrap();
-            super::mode("home", directory.path(), 0o700, |mode| mode & 0o077 == 0)
+            super::mode("home", directory.path(), 0o700)
         };
         assert!(with(0o700).ok);
         let open = with(0o755);
         assert!(!open.ok && open.fix.unwrap().starts_with("chmod 700 "));
-        let nowhere = super::mode("socket", &directory.path().join("x"), 0o600, |_| false);
+        let nowhere = super::mode("socket", &directory.path().join("x"), 0o600);
         assert!(nowhere.ok && nowhere.detail.contains("isn't there"));
     }
 

@@ -55,15 +55,14 @@ impl GuestArgs {
     pub fn options(self, lookup: impl Fn(&str) -> Option<String>) -> Result<RunOptions, Failure> {
         let mut env = BTreeMap::new();
         for text in self.env {
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name.to_owned(), value.to_owned()),
-                None => {
-                    let value = lookup(&text).ok_or_else(|| {
-                        Failure::invalid(format!("--env {text}: there is no such variable here"))
-                            .hint(format!("write --env {text}=VALUE"))
-                    })?;
-                    (text, value)
-                }
+            let (name, value) = if let Some((name, value)) = text.split_once('=') {
+                (name.to_owned(), value.to_owned())
+            } else {
+                let value = lookup(&text).ok_or_else(|| {
+                    Failure::invalid(format!("--env {text}: there is no such variable here"))
+                        .hint(format!("write --env {text}=VALUE"))
+                })?;
+                (text, value)
             };
             if name.is_empty() || name.contains('\0') {
                 return Err(Failure::invalid("--env: a variable has no name").hint("write --env NAME=VALUE"));
