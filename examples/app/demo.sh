@@ -32,7 +32,7 @@ router=$(aegis status --output json | sed -n 's/^ *"router": "\(.*\)".*/\1/p')
 say "a command in a guest of its own; its exit code is ours"
 expect 0 aegis run -- echo "hello from aegis"
 expect 42 aegis run -- sh -c 'exit 42'
-expect 0 aegis run --image "$image" --memory 128 -- cat /srv/index.html
+expect 0 aegis run --image "$image" --memory 128M -- cat /srv/index.html
 
 # Runs `aegis …` in the background until it serves; $! is its process.
 serve_in_background() {

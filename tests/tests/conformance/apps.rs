@@ -130,7 +130,7 @@ fn an_app_goes_back_to_an_earlier_release(stage: &Stage) {
     app.serve();
     app.shows("new");
     let first = first.as_array().or_else(|| first["releases"].as_array()).unwrap()[0]["id"].clone();
-    runtime.run(&format!("app rollback back --to {}", first.as_str().unwrap())).ok();
+    runtime.run(&format!("app rollback back {}", first.as_str().unwrap())).ok();
     app.shows("old");
 }
 

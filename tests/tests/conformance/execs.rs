@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aegis_tests::{Process, eventually, runtime::BOOTS};
+use aegis_tests::{Process, Terminal, eventually, runtime::BOOTS};
 use serde_json::json;
 
 use crate::stage::{Guest, Stage};
@@ -15,6 +15,7 @@ crate::scenarios! {
     an_exec_whose_client_leaves_ends_in_the_guest,
     exec_takes_what_comes_in,
     exec_has_the_environment_of_its_instance,
+    exec_on_a_terminal_is_one_in_the_guest,
 }
 
 const IDLE: [&str; 2] = ["sleep", "100000"];
@@ -116,4 +117,19 @@ fn exec_has_the_environment_of_its_instance(stage: &Stage) {
     let begun = std::time::Instant::now();
     assert_eq!(guest.says("sleep 3; echo done"), "done");
     assert!(begun.elapsed() >= Duration::from_secs(3));
+}
+
+fn exec_on_a_terminal_is_one_in_the_guest(stage: &Stage) {
+    let guest = Guest::start(&stage.runtime, &IDLE, json!({}));
+    let mut terminal = Terminal::start(stage.runtime.command(&["exec", "-t", &guest.id, "--", "sh"]));
+    terminal.type_line("tty; echo $((40 + 2)) columns");
+    terminal.read_until("/dev/pts/");
+    terminal.read_until("42 columns");
+    // Ctrl-C goes to the program in the guest, and not to this one.
+    terminal.type_line("sleep 1000");
+    terminal.type_line("\u{3}");
+    terminal.type_line("echo still $((50 + 5))");
+    terminal.read_until("still 55");
+    terminal.type_line("exit 3");
+    terminal.wait().exit(3);
 }

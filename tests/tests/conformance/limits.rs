@@ -21,10 +21,10 @@ crate::scenarios! {
 fn memory_is_limited(stage: &Stage) {
     // What the guest takes: 256 MiB in one process, in a guest that has 128.
     let hog = "head -c 268435456 /dev/zero | tail -c 268435456 | wc -c";
-    let said = stage.runtime.shell("--memory 128", &format!("set -o pipefail; {hog}"));
+    let said = stage.runtime.shell("--memory 128M", &format!("set -o pipefail; {hog}"));
     assert_ne!(said.code, 0, "{said:#?}");
     assert!(!said.stdout.contains("268435456"), "{said:#?}");
-    stage.runtime.shell("--memory 512", &format!("set -o pipefail; {hog}")).ok().says("268435456");
+    stage.runtime.shell("--memory 512M", &format!("set -o pipefail; {hog}")).ok().says("268435456");
 }
 
 fn processes_are_limited(stage: &Stage) {
@@ -48,7 +48,7 @@ fn a_workspace_has_its_size(stage: &Stage) {
         "options": {"workspace": "small", "disk_mib": 64},
     });
     let made = stage.runtime.post("/v1/tasks", &body).expect(201).json();
-    let said = stage.runtime.run(&format!("task logs {} --follow", made["id"].as_str().unwrap()));
+    let said = stage.runtime.run(&format!("logs {} --follow", made["id"].as_str().unwrap()));
     assert!(said.stdout.contains("No space left"), "{said:#?}");
 }
 
@@ -61,11 +61,11 @@ fn processors_are_as_many_as_were_asked_for(stage: &Stage) {
 }
 
 fn more_than_the_daemon_allows_is_refused(stage: &Stage) {
-    let said = stage.runtime.run("run --memory 9999999 -- true");
+    let said = stage.runtime.run("run --memory 4000G -- true");
     assert_ne!(said.code, 0, "{said:#?}");
     assert!(said.stderr.contains("memory"), "{said:#?}");
     assert_ne!(stage.runtime.run("run --cpus 4096 -- true").code, 0);
-    assert_ne!(stage.runtime.run("run --memory 1 -- true").code, 0);
+    assert_ne!(stage.runtime.run("run --memory 1M -- true").code, 0);
 }
 
 fn a_machine_that_is_killed_from_outside_is_told(stage: &Stage) {
