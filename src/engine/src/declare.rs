@@ -9,7 +9,8 @@ use aegis_core::{
     Kind, NodeId, ObjectKey, Outcome, diagnostic::Diagnostic, ownership::Policy, selector::Target,
 };
 use aegis_kinds::{
-    AnyKind, App, Batch, EdgeGroup, EdgeNode, KINDS, Kit, Next, Rollout, Secret, Spec, Visitor,
+    AnyKind, App, Batch, EdgeGroup, EdgeNode, KINDS, Kit, Next, Rollout, Secret, SecretSpec, Spec,
+    ValueDigest, Visitor,
 };
 use aegis_wire::error::ApiError;
 
@@ -124,11 +125,34 @@ pub async fn plan<R: Realm>(
     cache: Option<&Cache>,
 ) -> Result<Declared, DeclareError> {
     let slices = sources.slices().map_err(DeclareError::Invalid)?;
+    plan_part(realm, Part { sources, slices, digests: HashMap::new() }, by, policy, cache).await
+}
+
+/// Those documents that belong to one realm.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// All that was read.
+    pub sources: &'a Sources,
+    /// The documents of this realm.
+    pub slices: Vec<Slice>,
+    /// Of the values of secrets that were read already.
+    pub digests: HashMap<ObjectKey, ValueDigest>,
+}
+
+/// As [`plan`], of some of the documents: no other is looked at.
+pub async fn plan_part<R: Realm>(
+    realm: &R,
+    part: Part<'_>,
+    by: Provenance,
+    policy: Policy,
+    cache: Option<&Cache>,
+) -> Result<Declared, DeclareError> {
+    let Part { sources, slices, digests } = part;
     let changes = match cache {
         Some(cache) => realm.changes(cache.revision).await?,
         None => Changes { revision: fetch::revision(realm).await?, ..Changes::default() },
     };
-    let job = Job { realm, sources, by, policy, changes };
+    let job = Job { realm, sources, digests, by, policy, changes };
     // A realm that is behind what was remembered of it was restored from a backup.
     let cache = cache.filter(|cache| job.changes.complete && cache.revision <= job.changes.revision);
     if let Some(sorted) = cache.and_then(|cache| sort(&slices, cache, &job.changes, job.policy.prune)) {
@@ -145,6 +169,7 @@ pub async fn plan<R: Realm>(
 struct Job<'a, R> {
     realm: &'a R,
     sources: &'a Sources,
+    digests: HashMap<ObjectKey, ValueDigest>,
     by: Provenance,
     policy: Policy,
     changes: Changes,
@@ -160,7 +185,15 @@ impl<R: Realm> Job<'_, R> {
         }
         let mut origins = Vec::with_capacity(documents.len());
         let mut wishes = Vec::with_capacity(documents.len());
-        for (index, document) in documents.into_iter().enumerate() {
+        for (index, mut document) in documents.into_iter().enumerate() {
+            if let (Spec::Secret(secret), Some(digest)) =
+                (&mut document.spec, self.digests.get(&document.key))
+            {
+                *secret = SecretSpec {
+                    target: secret.target.take(),
+                    ..SecretSpec::new(secret.scope.clone(), digest.clone())
+                };
+            }
             origins.push(From { named: is_named(&document), origin: document.origin, hash: document.hash });
             let intent = Intent::Declare(Box::new((document.spec, document.meta)));
             wishes.push(Wish { key: document.key, intent, document: Some(index) });

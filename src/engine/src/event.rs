@@ -133,6 +133,9 @@ pub struct Report {
     pub dry_run: bool,
     /// The number in the history, when something was written.
     pub revision: Option<Revision>,
+    /// The number in this machine's history, when the plan was for a controller and for this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_revision: Option<Revision>,
     /// Every object, in the order of the plan.
     pub objects: Vec<ObjectEvent>,
     /// How many ended how.
@@ -146,6 +149,19 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of plans for several realms: the controller's, then this machine's.
+    #[must_use]
+    pub fn joined(mut self, local: Self) -> Self {
+        self.local_revision = local.revision;
+        self.objects.extend(local.objects);
+        self.undeclared.extend(local.undeclared);
+        self.warnings.extend(local.warnings);
+        for (outcome, count) in local.summary.0 {
+            self.summary.add_many(outcome, count);
+        }
+        self
+    }
+
     /// Whether any object has conflicts.
     pub fn has_conflicts(&self) -> bool {
         self.objects.iter().any(|object| !object.conflicts.is_empty())

@@ -7,6 +7,7 @@ pub mod apply;
 pub mod cache;
 pub mod dangling;
 pub mod declare;
+pub mod divide;
 pub mod event;
 pub mod export;
 pub mod fetch;

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, fmt};
 
 use aegis_core::{ObjectKey, Outcome, Owner, Revision, Secret, outcome::Summary};
 use aegis_kinds::ValueDigest;
-use aws_lc_rs::hmac;
 use http::Method;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
@@ -13,6 +12,7 @@ use super::{
     RuntimeClient, RuntimeError,
     connection::{Call, send, whole},
 };
+use crate::seal;
 
 /// Where the calls are; a call's name follows.
 pub const REALM: &str = "/v1/realm/";
@@ -302,19 +302,9 @@ impl DigestKey {
     /// whatever they were sealed with; those of different secrets can't be told to be equal.
     pub fn digest(&self, object: &str, value: &str) -> ValueDigest {
         // What isn't hexadecimal is no key of any daemon's: its digests differ from all others.
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &hex::decode(&self.key).unwrap_or_default());
-        let mut context = hmac::Context::with_key(&key);
-        context.update(object.as_bytes());
-        // No object's name has a zero byte in it.
-        context.update(&[0]);
-        context.update(value.as_bytes());
-        let tag = context.sign();
-        let mut mac = [0; 32];
-        // HMAC-SHA256 has 32 bytes.
-        for (to, from) in mac.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        ValueDigest::new(&mac)
+        let key = hex::decode(&self.key).unwrap_or_default();
+        let digest = seal::digest(&key, &[object], value.as_bytes());
+        digest.parse().unwrap_or_else(|_| ValueDigest::new(&[0; 32]))
     }
 }
 
