@@ -79,11 +79,11 @@ impl Bare {
         // What follows the first line is on its way.
         std::thread::sleep(Duration::from_millis(300));
         let mut control = qemu.control();
-        control.ask("stop", json!({}));
-        control.ask("migrate-set-capabilities", ignore_shared());
-        control.ask("migrate", json!({"uri": format!("exec:cat >{}", state.display())}));
+        control.ask("stop", &json!({}));
+        control.ask("migrate-set-capabilities", &ignore_shared());
+        control.ask("migrate", &json!({"uri": format!("exec:cat >{}", state.display())}));
         let end = Instant::now() + WITHIN;
-        while control.ask("query-migrate", json!({}))["status"] != "completed" {
+        while control.ask("query-migrate", &json!({}))["status"] != "completed" {
             assert!(Instant::now() < end, "the template is saved");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -97,14 +97,14 @@ impl Bare {
         let qemu = self.start(&memory, &["-incoming", "defer"]);
         let mut channel = qemu.channel();
         let mut control = qemu.control();
-        control.ask("migrate-set-capabilities", ignore_shared());
-        control.ask("migrate-incoming", json!({"uri": format!("exec:cat {}", template.state.display())}));
+        control.ask("migrate-set-capabilities", &ignore_shared());
+        control.ask("migrate-incoming", &json!({"uri": format!("exec:cat {}", template.state.display())}));
         let end = Instant::now() + WITHIN;
-        while control.ask("query-status", json!({}))["status"] != "paused" {
+        while control.ask("query-status", &json!({}))["status"] != "paused" {
             assert!(Instant::now() < end, "the clone is loaded");
             std::thread::sleep(Duration::from_millis(1));
         }
-        control.ask("cont", json!({}));
+        control.ask("cont", &json!({}));
         let setup = Setup { token: "second".to_owned(), hostname: "bare".to_owned(), ..Setup::default() };
         let message = serde_json::to_vec(&ToGuest::Setup(Box::new(setup))).unwrap();
         let mut bytes = Vec::new();
@@ -200,7 +200,7 @@ impl Qemu {
 
     fn control(&self) -> Control {
         let mut control = Control(BufReader::new(connect(&self.directory.path().join("control"))));
-        control.ask("qmp_capabilities", json!({}));
+        control.ask("qmp_capabilities", &json!({}));
         control
     }
 }
@@ -210,7 +210,7 @@ struct Control(BufReader<UnixStream>);
 
 impl Control {
     /// Runs a command. Gives what it returns; greetings and events are passed over.
-    fn ask(&mut self, command: &str, arguments: Value) -> Value {
+    fn ask(&mut self, command: &str, arguments: &Value) -> Value {
         let request = json!({"execute": command, "arguments": arguments});
         self.0.get_mut().write_all(format!("{request}\n").as_bytes()).unwrap();
         loop {

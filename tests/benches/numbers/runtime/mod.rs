@@ -62,21 +62,18 @@ pub async fn run(report: &mut Report) {
     if let Err(why) = usable(&status, "libkrun") {
         report.remark(format!("`libkrun` wasn't measured: {why}."));
     }
-    match usable(&status, "qemu") {
-        Err(why) => report.remark(format!("`qemu` wasn't measured: {why}.")),
-        Ok(()) => {
-            let how = status["accelerator"].as_str().unwrap_or("tcg").to_owned();
-            starts(report, &how).await;
-            wakes(report, &registry, "qemu").await;
-            memory::run(report).await;
-        }
+    if let Err(why) = usable(&status, "qemu") {
+        report.remark(format!("`qemu` wasn't measured: {why}."));
+    } else {
+        starts(report, status["accelerator"].as_str().unwrap_or("tcg")).await;
+        wakes(report, &registry, "qemu").await;
+        memory::run(report).await;
     }
-    match usable(&status, "namespaces") {
-        Err(why) => report.remark(format!("`namespaces` wasn't measured: {why}.")),
-        Ok(()) => {
-            processes(report).await;
-            wakes(report, &registry, "namespaces").await;
-        }
+    if let Err(why) = usable(&status, "namespaces") {
+        report.remark(format!("`namespaces` wasn't measured: {why}."));
+    } else {
+        processes(report).await;
+        wakes(report, &registry, "namespaces").await;
     }
     publishes(report, &registry).await;
 }
