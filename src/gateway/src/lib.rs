@@ -3,10 +3,12 @@
 #[cfg(test)]
 mod fake;
 mod holder;
+pub mod network;
 pub mod ports;
 pub mod router;
 pub mod upstream;
 
+pub use network::{Activity, Host, Network, Outside};
 pub use ports::{PortError, PortTable};
 pub use router::{Router, RouterError};
 pub use upstream::{

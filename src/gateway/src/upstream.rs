@@ -95,7 +95,7 @@ impl Connections {
     /// One more, until the guard is dropped.
     pub fn enter(&self) -> ConnectionGuard {
         self.count.send_modify(|count| *count += 1);
-        ConnectionGuard { count: Some(Arc::clone(&self.count)) }
+        ConnectionGuard { count: Some(Arc::clone(&self.count)), _held: None }
     }
 
     /// Tells of every change.
@@ -105,15 +105,27 @@ impl Connections {
 }
 
 /// One connection, counted until this is dropped.
-#[derive(Debug)]
 pub struct ConnectionGuard {
     count: Option<Arc<watch::Sender<u64>>>,
+    /// Whoever counts in another way gives a value that tells it when it is dropped.
+    _held: Option<Box<dyn Send + Sync>>,
+}
+
+impl fmt::Debug for ConnectionGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionGuard")
+    }
 }
 
 impl ConnectionGuard {
     /// A guard that counts nowhere.
     pub const fn uncounted() -> Self {
-        Self { count: None }
+        Self { count: None, _held: None }
+    }
+
+    /// A guard that drops `held` when the connection is over.
+    pub fn holding(held: impl Send + Sync + 'static) -> Self {
+        Self { count: None, _held: Some(Box::new(held)) }
     }
 }
 
