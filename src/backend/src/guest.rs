@@ -194,6 +194,11 @@ impl Guest {
         self.shared().control(&ToGuest::Resize { process, size })
     }
 
+    /// Sets its clock, in nanoseconds since 1970: one that was paused is behind by as long.
+    pub fn set_clock(&self, unix_ns: u64) -> Result<(), GuestError> {
+        self.shared().control(&ToGuest::Clock { unix_ns })
+    }
+
     /// Asks how the guest is.
     pub async fn health(&self) -> Result<Health, GuestError> {
         let (answer, health) = oneshot::channel();

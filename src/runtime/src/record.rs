@@ -44,6 +44,9 @@ pub struct InstanceRow {
     pub app: Option<AppOf>,
     /// What runs.
     pub run: RunSpec,
+    /// Whether the reconciler made it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_declared: bool,
     /// By which backend.
     pub backend: String,
     /// When it was asked for.
@@ -92,9 +95,9 @@ pub struct AppRow {
     /// The release to serve; none: the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
-    /// Where a declared app stands, in one line.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub condition: String,
+    /// The instance that requests go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<String>,
 }
 
 /// A release.
@@ -111,6 +114,9 @@ pub struct ReleaseRow {
     pub created_at: Timestamp,
     /// What runs; its image has a digest.
     pub run: RunSpec,
+    /// Of what it was made of, when it was made of what is declared.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
 }
 
 /// A port of the host's loopback that leads to a port of a guest.

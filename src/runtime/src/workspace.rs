@@ -30,6 +30,7 @@ pub struct Workspaces {
 pub struct Workspace {
     path: PathBuf,
     is_disk: bool,
+    is_copy: bool,
     in_use: Arc<Mutex<HashMap<PathBuf, String>>>,
 }
 
@@ -42,7 +43,10 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        if self.is_disk {
+        if self.is_copy {
+            // What stays behind goes at the next start.
+            let _ = fs::remove_file(&self.path);
+        } else if self.is_disk {
             self.in_use.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
         }
     }
@@ -64,9 +68,11 @@ impl Workspaces {
             let directory = root.join(kind);
             private_directory(&directory)?;
             for entry in fs::read_dir(&directory)? {
-                let half = entry?.path().join("disk.half");
-                if half.exists() {
-                    fs::remove_file(half)?;
+                for file in fs::read_dir(entry?.path())? {
+                    let path = file?.path();
+                    if path.extension().is_some_and(|extension| extension == "half" || extension == "copy") {
+                        fs::remove_file(path)?;
+                    }
                 }
             }
         }
@@ -100,13 +106,43 @@ impl Workspaces {
             in_use.insert(path.clone(), user.to_owned());
         }
         // From here on it is given back if anything fails.
-        let workspace = Workspace { path, is_disk, in_use: self.in_use.clone() };
+        let workspace = Workspace { path, is_disk, is_copy: false, in_use: self.in_use.clone() };
         if is_disk {
             make_disk(&workspace.path, size_mib).await?;
         } else {
             private_directory(&workspace.path).map_err(|error| failed(&workspace.path, &error))?;
         }
         Ok(workspace)
+    }
+
+    /// A copy of the workspace's disk, for the machine `user` alone; gone when it is dropped. What the machine that has
+    /// the disk hasn't written yet isn't in it.
+    pub async fn take_copy(
+        &self,
+        owner: &Owner,
+        size_mib: u64,
+        user: &str,
+    ) -> Result<Workspace, RuntimeError> {
+        let directory = self.directory(owner);
+        private_directory(&directory).map_err(|error| failed(&directory, &error))?;
+        let (disk, path) = (directory.join("disk.ext4"), directory.join(format!("{user}.copy")));
+        let copy = Workspace { path, is_disk: true, is_copy: true, in_use: self.in_use.clone() };
+        if !disk.exists() {
+            make_disk(&copy.path, size_mib).await?;
+            return Ok(copy);
+        }
+        let copied = Command::new("cp")
+            .args(["--sparse=always", "--reflink=auto", "--"])
+            .args([&disk, &copy.path])
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|error| RuntimeError::internal(format!("cp: {error}")))?;
+        if !copied.status.success() {
+            let said = String::from_utf8_lossy(&copied.stderr);
+            return Err(RuntimeError::internal(format!("the workspace can't be copied: {}", said.trim())));
+        }
+        Ok(copy)
     }
 
     /// Removes the workspace of an app that is gone.
