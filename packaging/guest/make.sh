@@ -9,6 +9,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 need qemu-system-x86_64 qemu-system-x86
 need mkfs.ext4 e2fsprogs
 need curl curl
+# Tests give guests a place to reach out to.
+need ip iproute2
 install_missing
 
 if [ ! -d "$cache/kernel" ]; then
