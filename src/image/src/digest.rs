@@ -18,6 +18,18 @@ impl Digest {
         hasher.finish()
     }
 
+    /// The digest of all that is read.
+    pub(crate) fn of_reader(mut source: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match source.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                length => hasher.update(&buffer[..length]),
+            }
+        }
+    }
+
     /// The digits alone, as file names have them.
     pub fn hex(&self) -> String {
         hex::encode(self.0)

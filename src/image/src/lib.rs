@@ -21,6 +21,7 @@ mod manifest;
 mod progress;
 mod reference;
 mod registry;
+mod source;
 mod store;
 mod tar;
 mod tree;

@@ -1,6 +1,19 @@
 //! Registries: what may be asked, and how long one waits for them.
 
+mod auth;
+mod connection;
+mod credentials;
+#[cfg(test)]
+pub mod fake;
+mod origin;
+mod session;
+#[cfg(test)]
+mod tests;
+
 use std::{path::PathBuf, time::Duration};
+
+pub use connection::Connector;
+pub use session::{Found, Session, pause};
 
 /// How registries are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

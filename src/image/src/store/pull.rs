@@ -74,6 +74,7 @@ pub async fn pull(
 
 /// Takes a tar file as the base image.
 pub async fn import_base(inner: &Arc<Inner>, tar: &Path) -> Result<Digest, ImageError> {
+    let _importing = inner.collecting.clone().read_owned().await;
     let (store, path) = (inner.clone(), tar.to_owned());
     let (cancelled, guard) = cancel_on_drop();
     let imported = spawn_blocking(move || import_tar(&store.blobs, &path, &store.limits, &cancelled)).await;
@@ -89,6 +90,7 @@ async fn import_archive(
     let Reference::Archive { file, name } = reference.clone() else {
         return Err(ImageError::reference(&reference.to_string(), "is no archive"));
     };
+    let _importing = inner.collecting.clone().read_owned().await;
     let store = inner.clone();
     let (cancelled, guard) = cancel_on_drop();
     let imported = spawn_blocking(move || {
