@@ -101,6 +101,21 @@ pub fn close_from(first: RawFd) {
     unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
+/// Closes everything but the standard files and what is to be kept: whatever else the caller left open, such as another
+/// guest's channel, would stay open as long as this process.
+pub fn close_all_but(kept: &[RawFd]) {
+    let mut kept: Vec<_> = kept.iter().filter_map(|number| libc::c_uint::try_from(*number).ok()).collect();
+    kept.sort_unstable();
+    let mut first: libc::c_uint = 3;
+    for number in kept.into_iter().chain([libc::c_uint::MAX]) {
+        if number > first {
+            // SAFETY: it takes numbers; nothing in this process owns a descriptor yet.
+            unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) };
+        }
+        first = first.max(number.saturating_add(1));
+    }
+}
+
 /// Adds randomness to the kernel's and lets its generator begin anew with it: clones of one template share no numbers.
 pub fn add_entropy(bytes: &[u8]) -> io::Result<()> {
     const ADD: libc::Ioctl = 0x4008_5203;

@@ -41,9 +41,10 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
 pub fn run(number: &str) -> Outcome<i32> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("the parent's end")?;
     let jail = read(number)?;
+    let kept: Vec<_> = jail.oom_events.into_iter().chain([jail.channel]).collect();
+    sys::close_all_but(&kept);
     let channel = sys::inherited(jail.channel).context("the channel")?;
     let events = jail.oom_events.map(sys::inherited).transpose().context("the file of the cgroup")?;
-    sys::close_from(3);
     let (go, start) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("a pipe")?;
     match sys::fork_into(NAMESPACES).map_err(|error| explain(&error))? {
         Forked::Child => {
