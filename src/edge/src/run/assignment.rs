@@ -147,7 +147,7 @@ async fn see_to(
 }
 
 /// What is said of each when nothing can be done.
-pub(crate) fn all_failed(objects: &[Assigned], why: &str) -> Vec<ObjectReport> {
+pub fn all_failed(objects: &[Assigned], why: &str) -> Vec<ObjectReport> {
     let failed = |object: &Assigned| ObjectReport::new(object.key.clone(), ReportPhase::Failed, why);
     objects.iter().map(failed).collect()
 }

@@ -33,7 +33,7 @@ use tokio::sync::mpsc;
 
 use own_key::{HostOffer, OwnKey};
 
-pub use assignment::LocalRuntime;
+pub use assignment::{LocalRuntime, all_failed};
 pub use error::RunError;
 pub use identity::Identity;
 pub use link::{Connection, GrpcTransport, Incoming, Transport};
