@@ -19,7 +19,7 @@ use rustix::{
 use crate::{
     context::{Context, Outcome},
     layout::mount,
-    sys,
+    limits, network, sys,
 };
 
 /// Where the initramfs has the kernel's modules, in files whose names are their order.
@@ -37,8 +37,18 @@ pub struct Booted {
     pub channel: OwnedFd,
     /// What its greeting says.
     pub token: String,
+    /// What a setup goes on with.
+    pub prepared: Prepared,
     /// What went wrong on the way without ending it.
     pub remarks: Vec<String>,
+}
+
+/// What takes an emulated kernel longer than most of a setup and is the same for every instance: a clone has it already.
+pub struct Prepared {
+    /// A network device, if this kernel can make them.
+    pub tun: Outcome<OwnedFd>,
+    /// The cgroup for all that isn't the harness.
+    pub cgroup: Outcome<PathBuf>,
 }
 
 /// Mounts what everything else needs, loads modules and opens the channel.
@@ -53,13 +63,15 @@ pub fn boot() -> Outcome<Booted> {
     }
     sys::fill_standard_files();
     load_modules(&mut remarks);
+    network::raise_loopback()?;
+    let prepared = Prepared { tun: network::make_tun(), cgroup: limits::make_cgroup() };
     let token = fs::read_to_string(TOKEN).context(TOKEN)?.trim().to_owned();
     fs::remove_file(TOKEN).context(TOKEN)?;
     let channel = open_port()?;
     // The pages of this program are in memory before a template is saved, so that a clone has no faults of its own for
     // them. It matters a little and can fail: then it is slower.
     let _ = rustix::mm::mlockall(MlockAllFlags::CURRENT);
-    Ok(Booted { channel, token, remarks })
+    Ok(Booted { channel, token, prepared, remarks })
 }
 
 /// A kernel with everything built in has no such directory.

@@ -189,6 +189,7 @@ impl Guest {
         };
         if !setup.token.is_empty() {
             self.greet(&setup.token);
+            self.channel.flush();
         }
         match maker(setup) {
             Ok(made) => {

@@ -17,7 +17,7 @@ use crate::context::{Context, Outcome};
 /// What everything that is written to gets.
 const SCRATCH: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 /// What the kernel's own file systems get.
-const KERNEL: MountFlags = SCRATCH.union(MountFlags::NOEXEC);
+pub const KERNEL: MountFlags = SCRATCH.union(MountFlags::NOEXEC);
 
 /// A root file system that isn't the root yet.
 pub struct Layout {

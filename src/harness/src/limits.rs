@@ -1,44 +1,47 @@
 //! Bounds on the processes of a VM, where nobody outside can set them.
 
-use std::{fs, os::fd::OwnedFd};
+use std::{
+    fs,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
 use rustix::{
     fs::{Mode, OFlags},
-    mount::MountFlags,
     process::{Resource, Rlimit},
 };
 
 use crate::{
     context::{Context, Outcome},
-    layout::Layout,
+    layout::{KERNEL, mount},
 };
 
 /// Files that a process may have open at once. Kernels begin with 1024, which servers find too few.
 const OPEN_FILES: u64 = 65_536;
 
-/// The cgroup that bounds how many processes there are: the file that a new process writes itself into. None: another way
-/// was found, or there is no bound.
-pub fn bound_processes(layout: &Layout, most: Option<u32>) -> Outcome<Option<OwnedFd>> {
-    // Programs look there for what they may use, whether or not it is needed here.
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let mounted = layout.mount("cgroup2", "sys/fs/cgroup", flags, "");
-    let Some(most) = most else { return Ok(None) };
-    match mounted.and_then(|()| make_cgroup(layout, most)) {
-        Ok(file) => Ok(Some(file)),
-        // A kernel without cgroups: its bound for everything, itself included, does as well.
-        Err(_) => bound_threads(most).map(|()| None),
-    }
-}
+/// Where a boot has the kernel's cgroups.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
-fn make_cgroup(layout: &Layout, most: u32) -> Outcome<OwnedFd> {
-    let place = layout.place("sys/fs/cgroup")?;
-    let top = place.path();
+/// Makes the cgroup of everything but the harness.
+pub fn make_cgroup() -> Outcome<PathBuf> {
+    mount("cgroup2", Path::new(CGROUPS), "cgroup2", KERNEL, "")?;
+    let top = Path::new(CGROUPS);
     fs::write(top.join("cgroup.subtree_control"), "+pids").context("the pids controller")?;
     let group = top.join("guest");
-    fs::create_dir_all(&group).context("the guest's cgroup")?;
+    fs::create_dir(&group).context("the guest's cgroup")?;
+    Ok(group)
+}
+
+/// Bounds how many processes there are. What comes back is the file that a new process writes itself into; none: another
+/// way was found, or there is no bound.
+pub fn bound_processes(group: &Outcome<PathBuf>, most: Option<u32>) -> Outcome<Option<OwnedFd>> {
+    let Some(most) = most else { return Ok(None) };
+    // A kernel without cgroups: its bound for everything, itself included, does as well.
+    let Ok(group) = group else { return bound_threads(most).map(|()| None) };
     fs::write(group.join("pids.max"), most.to_string()).context("pids.max")?;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::open(group.join("cgroup.procs"), flags, Mode::empty()).context("cgroup.procs")
+    let file = rustix::fs::open(group.join("cgroup.procs"), flags, Mode::empty()).context("cgroup.procs")?;
+    Ok(Some(file))
 }
 
 fn bound_threads(most: u32) -> Outcome<()> {

@@ -68,7 +68,9 @@ fn machine() -> Outcome<()> {
     let booted = boot::boot()?;
     let signals = sys::signal_file(&[libc::SIGCHLD]).context("signals")?;
     let channel = Channel::new(booted.channel);
-    let mut guest = Guest::new(channel, signals, Counters::new(Whose::Machine), Box::new(setup::make));
+    let prepared = booted.prepared;
+    let maker = Box::new(move |setup: &_| setup::make(prepared, setup));
+    let mut guest = Guest::new(channel, signals, Counters::new(Whose::Machine), maker);
     guest.greet(&booted.token);
     booted.remarks.into_iter().for_each(|remark| guest.channel.log(remark));
     serve::serve(&mut guest)

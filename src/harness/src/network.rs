@@ -31,10 +31,15 @@ pub struct Tun {
     pub packets: u64,
 }
 
-/// The file that makes TUN devices, to be opened before a jail's `/dev` takes the host's place.
-pub fn open_tun() -> Outcome<OwnedFd> {
+/// A TUN device that isn't configured, and goes away with its file. Before a jail's `/dev` takes the host's place.
+pub fn make_tun() -> Outcome<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    rustix::fs::open("/dev/net/tun", flags, Mode::empty()).context("/dev/net/tun")
+    let fd = rustix::fs::open("/dev/net/tun", flags, Mode::empty()).context("/dev/net/tun")?;
+    device::make_tun(&fd, NAME).context("making eth0")?;
+    // Nobody routes it, and what the kernel would ask of neighbours by itself isn't the guest's activity. A kernel without
+    // IPv6 has no such file.
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/disable_ipv6"), "1");
+    Ok(fd)
 }
 
 /// Brings loopback up.
@@ -43,14 +48,10 @@ pub fn raise_loopback() -> Outcome<()> {
 }
 
 impl Tun {
-    /// Makes the device, with its address and the default route.
+    /// Gives the device its address and the default route.
     pub fn new(fd: OwnedFd, network: &Network) -> Outcome<Self> {
         let (address, prefix) = parse(&network.address)?;
         let gateway: Ipv4Addr = network.gateway.parse().context(&network.gateway)?;
-        device::make_tun(&fd, NAME).context("making eth0")?;
-        // Nobody routes it, and what the kernel would ask of neighbours by itself isn't the guest's activity. A kernel without
-        // IPv6 has no such file.
-        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/disable_ipv6"), "1");
         let socket = control_socket()?;
         device::set_mtu(&socket, NAME, network.mtu).context("the mtu of eth0")?;
         device::set_address(&socket, NAME, address, mask(prefix)).context("the address of eth0")?;

@@ -10,11 +10,11 @@ use rustix::{
 };
 
 use crate::{
-    boot::wait_for,
+    boot::{Prepared, wait_for},
     context::{Context, Outcome},
-    layout::{Layout, mount},
+    layout::{KERNEL, Layout, mount},
     limits,
-    network::{self, Tun},
+    network::Tun,
     spawn::Common,
     sys,
 };
@@ -37,12 +37,11 @@ pub struct Made {
 }
 
 /// Does all of it.
-pub fn make(setup: &Setup) -> Outcome<Made> {
+pub fn make(prepared: Prepared, setup: &Setup) -> Outcome<Made> {
     set_clock(setup.unix_ns)?;
     let entropy = BASE64_STANDARD.decode(&setup.entropy).context("the entropy of the setup")?;
     sys::add_entropy(&entropy).context("adding entropy")?;
     rustix::system::sethostname(setup.hostname.as_bytes()).context("the hostname")?;
-    network::raise_loopback()?;
     let here = setup.root == Root::Here;
     let (root, scratch) = if here { ("/", SCRATCH_HERE) } else { (NEW_ROOT, SCRATCH) };
     mount_root(&setup.root)?;
@@ -56,7 +55,11 @@ pub fn make(setup: &Setup) -> Outcome<Made> {
     }
     layout.devices(",gid=5")?;
     layout.names(&setup.hostname, setup.network.as_ref())?;
-    let cgroup = limits::bound_processes(&layout, setup.pids_max)?;
+    let cgroup = limits::bound_processes(&prepared.cgroup, setup.pids_max)?;
+    if !here && prepared.cgroup.is_ok() {
+        // Programs look there for what they may use.
+        layout.mount("cgroup2", "sys/fs/cgroup", KERNEL, "")?;
+    }
     limits::raise_open_files();
     if here {
         rustix::mount::unmount(scratch, UnmountFlags::DETACH).context(scratch)?;
@@ -64,7 +67,7 @@ pub fn make(setup: &Setup) -> Outcome<Made> {
         switch_root()?;
     }
     let tun = match &setup.network {
-        Some(network) => Some(Tun::new(network::open_tun()?, network)?),
+        Some(network) => Some(Tun::new(prepared.tun?, network)?),
         None => None,
     };
     // The kernel never ends a VM's first process for lack of memory, so that others need no more than they have.

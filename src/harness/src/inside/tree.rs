@@ -41,13 +41,16 @@ pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
     network::raise_loopback()?;
     let mut remarks = Vec::new();
     // While the host's /dev is there, and before /proc/sys can't be written to.
-    let tun = match (&setup.network, network::open_tun()) {
-        (Some(network), Ok(device)) => Some(Tun::new(device, network)?),
-        (Some(_), Err(error)) => {
-            remarks.push(format!("only loopback: {error}; let users make devices: chmod 666 /dev/net/tun"));
-            None
-        }
-        (None, _) => None,
+    let tun = match &setup.network {
+        Some(network) => match network::make_tun() {
+            Ok(device) => Some(Tun::new(device, network)?),
+            Err(error) => {
+                remarks
+                    .push(format!("only loopback: {error}; let users make devices: chmod 666 /dev/net/tun"));
+                None
+            }
+        },
+        None => None,
     };
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).context("making mounts private")?;
