@@ -28,8 +28,13 @@ use crate::erofs::{Image, Inode, InodeKind};
 
 /// Writes the image's files into the empty directory `to`. Once `cancelled` is set, it ends soon with an error.
 pub fn write(image: &Image, to: &Path, cancelled: &AtomicBool) -> io::Result<()> {
+    write_as(image, to, geteuid().is_root(), cancelled)
+}
+
+/// The same as root, who can keep owners, or not.
+fn write_as(image: &Image, to: &Path, is_root: bool, cancelled: &AtomicBool) -> io::Result<()> {
     let root = File::open(to)?;
-    let writer = Writer { image, root: root.into(), is_root: geteuid().is_root() };
+    let writer = Writer { image, root: root.into(), is_root };
     let mut first_names: HashMap<u64, Vec<u8>> = HashMap::new();
     let mut directories: Vec<(Vec<u8>, Inode)> = Vec::new();
     image.walk(|path, inode| {
@@ -139,4 +144,35 @@ fn times(inode: &Inode) -> Timestamps {
         tv_nsec: inode.attributes.nanoseconds.into(),
     };
     Timestamps { last_access: time, last_modification: time }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::{
+        Limits,
+        layer::{Compression, tests::build_layers},
+        tar::writer::{Draft, Writer as Tar},
+    };
+
+    #[test]
+    fn without_root_files_are_the_users_and_nothing_gains_privileges() {
+        let tar = Tar::default()
+            .entry(Draft::new(b'0', "su").mode(0o6755).owner(7, 8), b"su")
+            .entry(Draft::new(b'5', "closed").mode(0o000), b"")
+            .entry(Draft::new(b'0', "closed/secret").mode(0o000), b"s")
+            .entry(Draft::new(b'5', "sticky").mode(0o3777), b"");
+        let built = build_layers(&[tar.finish()], &Limits::default(), Compression::Plain).unwrap();
+        let image = Image::open(File::open(&built.path).unwrap()).unwrap();
+        let to = tempfile::tempdir().unwrap();
+        write_as(&image, to.path(), false, &AtomicBool::new(false)).unwrap();
+        for (path, mode) in [("su", 0o755), ("closed", 0o700), ("closed/secret", 0o400), ("sticky", 0o1777)] {
+            let metadata = std::fs::symlink_metadata(to.path().join(path)).unwrap();
+            assert_eq!(metadata.mode() & 0o7777, mode, "{path}");
+            assert_eq!(metadata.uid(), geteuid().as_raw(), "{path}");
+        }
+        assert!(write_as(&image, to.path(), false, &AtomicBool::new(true)).is_err());
+    }
 }

@@ -183,7 +183,7 @@ fn erofs_utils_find_nothing_wrong() {
     used.set_len(64 << 20).unwrap();
     match Command::new("fsck.erofs").arg(&built.path).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("not checked: erofs-utils isn't installed")
+            println!("not checked: erofs-utils isn't installed");
         }
         output => {
             let output = output.unwrap();

@@ -111,12 +111,12 @@ pub fn build_layers(
     let open = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
     let tails = tempfile::tempfile().unwrap();
     build(&Digest::of(b"manifest"), &sources, limits, (open, &path, tails), &AtomicBool::new(false))?;
-    Ok(Built { directory, path })
+    Ok(Built { _directory: directory, path })
 }
 
 /// An image, removed when it is dropped.
 pub struct Built {
-    pub directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     pub path: std::path::PathBuf,
 }
 

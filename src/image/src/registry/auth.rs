@@ -1,9 +1,8 @@
 //! What a registry wants in return for a 401: a password, or a token from its token service.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Deserialize;
-
-use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     connection::{Ask, Connector},
@@ -142,15 +141,9 @@ pub async fn token(
 
 /// Everything apart from letters, digits and the marks that never have a meaning.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
 }
 
 #[cfg(test)]

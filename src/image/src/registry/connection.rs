@@ -122,7 +122,8 @@ impl Connector {
             ServerName::try_from(origin.host.clone()).map_err(|error| failed(error.to_string(), false))?;
         connector.connect(name, stream).await.map_err(|error| {
             // A certificate doesn't become right by asking again.
-            let is_refused = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            let is_refused =
+                error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some();
             failed(format!("TLS failed: {error}"), !is_refused)
         })
     }

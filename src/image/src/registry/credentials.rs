@@ -43,7 +43,8 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Auth {
-    auth: String,
+    #[serde(rename = "auth")]
+    encoded: String,
     username: String,
     password: String,
     identitytoken: String,
@@ -90,12 +91,12 @@ async fn in_file(
     if !auth.identitytoken.is_empty() {
         return Ok(Some(Credentials::Identity(auth.identitytoken.clone())));
     }
-    if auth.auth.is_empty() {
+    if auth.encoded.is_empty() {
         let is_empty = auth.username.is_empty();
         let (user, password) = (auth.username.clone(), auth.password.clone());
         return Ok((!is_empty).then_some(Credentials::Basic { user, password }));
     }
-    let decoded = STANDARD.decode(&auth.auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = STANDARD.decode(&auth.encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
     let (user, password) = pair.ok_or_else(|| {
         ImageError::malformed(path.display().to_string(), format!("the credentials for {host} can't be read"))
@@ -178,8 +179,8 @@ mod tests {
         find(&config, host, repository).await.unwrap()
     }
 
-    fn basic(user: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials::Basic { user: user.to_owned(), password: password.to_owned() })
+    fn basic(user: &str, password: &str) -> Credentials {
+        Credentials::Basic { user: user.to_owned(), password: password.to_owned() }
     }
 
     #[tokio::test]
@@ -192,12 +193,12 @@ mod tests {
             "quay.io": {"identitytoken": "refresh"},
             "empty.example": {}
         }}"#;
-        assert_eq!(found(text, "ghcr.io", "a/b").await, basic("user", "pass:word"));
-        assert_eq!(found(text, "ghcr.io", "team/app").await, basic("other", "word"));
-        assert_eq!(found(text, "docker.io", "library/alpine").await, basic("d", "p"));
+        assert_eq!(found(text, "ghcr.io", "a/b").await, Some(basic("user", "pass:word")));
+        assert_eq!(found(text, "ghcr.io", "team/app").await, Some(basic("other", "word")));
+        assert_eq!(found(text, "docker.io", "library/alpine").await, Some(basic("d", "p")));
         assert_eq!(found(text, "quay.io", "x").await, Some(Credentials::Identity("refresh".to_owned())));
         assert_eq!(found(text, "empty.example", "x").await, None);
         assert_eq!(found(text, "unknown.example", "x").await, None);
-        assert_eq!(format!("{:?}", basic("user", "secret")), "Some(Credentials)");
+        assert_eq!(format!("{:?}", basic("user", "secret")), "Credentials");
     }
 }

@@ -1,6 +1,6 @@
 //! The 512 bytes at the start of each entry.
 
-use super::{BLOCK, EntryKind, TarError, sparse::Map};
+use super::{Block, EntryKind, TarError, sparse::Map};
 
 /// A header, as far as it stands in its block.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Header {
 
 impl Header {
     /// Reads a block; none is one of zeros, the end of the archive.
-    pub fn parse(block: &[u8; BLOCK as usize]) -> Result<Option<Self>, TarError> {
+    pub fn parse(block: &Block) -> Result<Option<Self>, TarError> {
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
@@ -84,7 +84,7 @@ pub fn id(value: i64, what: &str) -> Result<u32, TarError> {
     id.ok_or_else(|| TarError::broken(format!("its {what} is no 32-bit number")))
 }
 
-fn check_sum(block: &[u8; BLOCK as usize]) -> Result<(), TarError> {
+fn check_sum(block: &Block) -> Result<(), TarError> {
     let wanted = number(&block[148..156])?;
     let blanked =
         block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte });

@@ -19,6 +19,8 @@ use sparse::Segment;
 
 /// What tar counts in.
 const BLOCK: u64 = 512;
+/// A unit of it in memory.
+type Block = [u8; 512];
 /// The longest extended header: more than any real one has, as attributes are bounded on their own.
 const EXTENSION_BYTES: u64 = 1024 * 1024;
 /// The most that is read at once.
@@ -256,8 +258,8 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next block; none at the end of the stream.
-    fn block(&mut self) -> Result<Option<[u8; BLOCK as usize]>, TarError> {
-        let mut block = [0; BLOCK as usize];
+    fn block(&mut self) -> Result<Option<Block>, TarError> {
+        let mut block: Block = [0; 512];
         let first = loop {
             match self.source.read(&mut block) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

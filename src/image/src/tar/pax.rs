@@ -55,10 +55,9 @@ impl Sparse {
         }
     }
 
-    fn push(&mut self, value: u64) -> Result<(), TarError> {
+    fn push(&mut self, value: u64) {
         // The header's length bounds how many there can be.
         self.numbers.get_or_insert_default().push(value);
-        Ok(())
     }
 }
 
@@ -108,10 +107,10 @@ impl Extension {
             b"GNU.sparse.name" => self.sparse.name = owned(),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.sparse.size = Some(decimal(value)?),
             b"GNU.sparse.major" => self.sparse.major = Some(decimal(value)?),
-            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.push(decimal(value)?)?,
+            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.push(decimal(value)?),
             b"GNU.sparse.map" => {
                 for value in value.split(|byte| *byte == b',').filter(|value| !value.is_empty()) {
-                    self.sparse.push(decimal(value)?)?;
+                    self.sparse.push(decimal(value)?);
                 }
             }
             _ => {}

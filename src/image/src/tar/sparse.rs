@@ -1,6 +1,6 @@
 //! Sparse files: which parts of the content are there.
 
-use super::{BLOCK, TarError, header::number};
+use super::{Block, TarError, header::number};
 
 /// The most parts of one file.
 const SEGMENTS: usize = 100_000;
@@ -30,7 +30,7 @@ pub struct Map {
 impl Map {
     /// A map of the parts `numbers`: offset, length, offset, length …
     pub fn new(size: u64, numbers: &[u64]) -> Result<Self, TarError> {
-        if numbers.len() % 2 != 0 {
+        if !numbers.len().is_multiple_of(2) {
             return Err(TarError::broken("its sparse map has an odd number of numbers"));
         }
         let mut map = Self { size, segments: Vec::new() };
@@ -49,7 +49,7 @@ impl Map {
     }
 
     /// The map in a header of GNU's old form, and whether more of it follows.
-    pub fn from_header(block: &[u8; BLOCK as usize]) -> Result<(Self, bool), TarError> {
+    pub fn from_header(block: &Block) -> Result<(Self, bool), TarError> {
         let size =
             u64::try_from(number(&block[483..495])?).map_err(|_| TarError::broken("a size is negative"))?;
         let mut map = Self { size, segments: Vec::new() };
@@ -58,7 +58,7 @@ impl Map {
     }
 
     /// Takes a block that follows such a header; says whether one more follows.
-    pub fn extend_from_block(&mut self, block: &[u8; BLOCK as usize]) -> Result<bool, TarError> {
+    pub fn extend_from_block(&mut self, block: &Block) -> Result<bool, TarError> {
         self.extend(&block[..504])?;
         Ok(block[504] != 0)
     }
@@ -112,21 +112,20 @@ impl InContent {
     /// quadratic.
     pub fn push(&mut self, block: &[u8]) -> Result<Option<Map>, TarError> {
         self.text.extend_from_slice(block);
-        self.lines += block.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += block.split(|byte| *byte == b'\n').count() - 1;
         let mut lines = self.text.split(|byte| *byte == b'\n');
         let first = lines.next().unwrap_or_default();
         if self.lines == 0 {
             return Ok(None);
         }
-        let wanted = match self.wanted {
-            Some(wanted) => wanted,
-            None => {
-                let count = decimal(first)?;
-                if count > SEGMENTS as u64 {
-                    return Err(TarError::broken(format!("its sparse map has more than {SEGMENTS} parts")));
-                }
-                *self.wanted.insert(usize::try_from(count * 2).unwrap_or(usize::MAX))
+        let wanted = if let Some(wanted) = self.wanted {
+            wanted
+        } else {
+            let count = decimal(first)?;
+            if count > SEGMENTS as u64 {
+                return Err(TarError::broken(format!("its sparse map has more than {SEGMENTS} parts")));
             }
+            *self.wanted.insert(usize::try_from(count * 2).unwrap_or(usize::MAX))
         };
         if self.lines <= wanted {
             return Ok(None);

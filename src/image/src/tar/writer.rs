@@ -1,5 +1,7 @@
 //! Makes tar streams for tests, hostile ones too: whatever is said is written.
 
+#![allow(clippy::needless_pass_by_value, reason = "chains of calls read best so")]
+
 /// A stream in the making.
 #[derive(Default, Clone)]
 pub struct Writer {
