@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use aegis_backend::RootFs;
 use aegis_image::{Digest, ImageError, ImageStore, Problem, Progress, ProgressSink, Reference};
+use aegis_store::{Batch, Store};
 use aegis_wire::runtime::RuntimeError;
 
 use crate::{
@@ -40,13 +41,22 @@ pub(crate) async fn obtain(
         Some(journal) => progress(daemon.clone(), image.to_owned(), journal.clone()),
         None => aegis_image::silent(),
     };
-    Ok(daemon.images.pull(&reference, sink).await.map_err(failed)?.digest)
+    pull(daemon, &reference, sink).await
+}
+
+async fn pull(daemon: &Daemon, reference: &Reference, sink: ProgressSink) -> Result<Digest, RuntimeError> {
+    let digest = daemon.images.pull(reference, sink).await.map_err(failed)?.digest;
+    let mut batch = Batch { lazy: true, quiet: true, ..Batch::default() };
+    record::put(&mut batch, format!("{}{digest}", keyspace::PULLS), &daemon.clock.now());
+    // It is for people; nothing depends on it.
+    daemon.store.commit(batch).detach();
+    Ok(digest)
 }
 
 /// The digest that a reference means now, pulled if it isn't here.
 pub(crate) async fn latest(daemon: &Arc<Daemon>, image: &str) -> Result<Digest, RuntimeError> {
     let reference: Reference = image.parse().map_err(failed)?;
-    Ok(daemon.images.pull(&reference, aegis_image::silent()).await.map_err(failed)?.digest)
+    pull(daemon, &reference, aegis_image::silent()).await
 }
 
 /// Says in the journal how a pull goes on: once for the image, then each layer that was transferred.

@@ -1,41 +1,54 @@
-//! The log of a task or an instance.
+//! The log of a task or an instance, for whoever writes into it: opened when the first record comes.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
+use std::sync::{Arc, OnceLock};
+
+use aegis_wire::runtime::{LogRecord, RuntimeError};
+
+use crate::{
+    logs::{Log, Logs, Query, Reader},
+    output::Sink,
 };
-
-use aegis_wire::runtime::LogRecord;
-use tokio::sync::watch;
-
-use crate::{output::Sink, state::lock};
-
-/// All logs.
-#[derive(Debug, Default)]
-pub(crate) struct Journals(Mutex<BTreeMap<String, Journal>>);
 
 /// One log.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
-    records: Arc<Mutex<Vec<LogRecord>>>,
-    count: Arc<watch::Sender<usize>>,
+    logs: Arc<Logs>,
+    id: Arc<str>,
+    log: Arc<OnceLock<Arc<Log>>>,
 }
 
-impl Journals {
-    pub fn of(&self, id: &str) -> Journal {
-        let fresh = || Journal { records: Arc::default(), count: Arc::default() };
-        lock(&self.0).entry(id.to_owned()).or_insert_with(fresh).clone()
+impl Journal {
+    /// The log of the task or instance with this id.
+    pub fn new(logs: &Arc<Logs>, id: &str) -> Self {
+        Self { logs: logs.clone(), id: id.into(), log: Arc::default() }
     }
-    pub fn remove(&self, id: &str) {
-        lock(&self.0).remove(id);
+
+    fn log(&self) -> std::io::Result<Arc<Log>> {
+        if let Some(log) = self.log.get() {
+            return Ok(log.clone());
+        }
+        let log = self.logs.log(&self.id)?;
+        Ok(self.log.get_or_init(|| log).clone())
+    }
+
+    /// Reads it.
+    pub fn read(&self, query: Query) -> Result<Reader, RuntimeError> {
+        let failed = |error| RuntimeError::internal(format!("the log of {} can't be read: {error}", self.id));
+        Ok(self.log().map_err(failed)?.read(query))
+    }
+
+    /// Writes a record now.
+    pub fn write(&self, record: &LogRecord) {
+        if let Err(error) = self.log().and_then(|log| log.append(record)) {
+            // The disk may be full. What runs goes on; who reads the log misses this line, and the daemon's own says so.
+            tracing::warn!(id = &*self.id, %error, "a line of a log is lost");
+        }
     }
 }
 
 impl Sink for Journal {
     async fn take(&mut self, record: LogRecord) -> bool {
-        let mut records = lock(&self.records);
-        records.push(record);
-        self.count.send_replace(records.len());
+        self.write(&record);
         true
     }
 }

@@ -10,6 +10,10 @@ pub(crate) const RELEASES: &str = "run/releases/";
 pub(crate) const APPS: &str = "run/apps/";
 /// Ports on the host, by who has them and the guest's port.
 pub(crate) const PORTS: &str = "run/ports/";
+/// When images were pulled, by digest.
+pub(crate) const PULLS: &str = "run/pulls/";
+/// When kits were installed, by name.
+pub(crate) const KITS: &str = "run/kits/";
 /// Sealed values, by scope and key.
 pub(crate) const SEALED: &str = "run/sealed/";
 

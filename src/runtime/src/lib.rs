@@ -1,6 +1,8 @@
 //! The daemon that runs OCI images in microVMs: `aegisd`.
 
+mod api;
 mod apps;
+pub mod assets;
 pub mod backends;
 pub mod capacity;
 pub mod clock;
@@ -12,6 +14,7 @@ mod images;
 mod instances;
 mod journal;
 mod keyspace;
+pub mod logs;
 mod network;
 mod output;
 mod pid_file;
@@ -19,8 +22,13 @@ mod ports;
 pub mod realm;
 pub mod reconcile;
 pub mod record;
+mod recovery;
+pub mod run;
 pub mod secrets;
+pub mod small;
 pub mod state;
 mod tasks;
 mod upstreams;
 pub mod workspace;
+
+pub use api::openapi;

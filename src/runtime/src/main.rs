@@ -1,5 +1,77 @@
-//! `aegisd`: see the library for what it does.
+//! `aegisd`: tracing, home, backends, run, and an exit code. See the library for what it does.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+use std::{path::PathBuf, process::ExitCode};
+
+use aegis_runtime::{assets, clock::Clock, run};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    aegis_runtime::small::bound_memory();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .thread_stack_size(512 * 1024)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string(), None),
+    };
+    let Some(home) = home() else {
+        return fail("HOME isn't set", Some("set AEGIS_HOME to a directory for Aegis's files"));
+    };
+    aegis_runtime::small::log(variable("AEGIS_LOG").as_deref());
+    let guest = assets::guest_directory(variable("AEGIS_GUEST_DIR").map(PathBuf::from));
+    let options = run::Options {
+        home,
+        user: variable("USER").unwrap_or_else(|| "aegisd".to_owned()),
+        base_tar: guest.as_ref().map(|guest| guest.join("base.tar")).filter(|tar| tar.exists()),
+        backends: Box::new(move |home, config| assets::backends(guest.as_deref(), home, config)),
+        clock: Clock::system(),
+    };
+    match runtime.block_on(run::run(options, |_| announce(), told_to_stop())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), error.hint()),
+    }
+}
+
+/// Tells systemd, if it started this, that calls are taken.
+fn announce() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::warn!(%error, "can't tell systemd that aegisd is ready");
+    }
+    aegis_runtime::small::trim();
+}
+
+/// Done at SIGTERM or SIGINT.
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals can't be heard; only SIGKILL stops this");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn home() -> Option<PathBuf> {
+    let given = variable("AEGIS_HOME").map(PathBuf::from);
+    given.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".aegis")))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[allow(clippy::print_stderr, reason = "a daemon that can't run says so where it was started")]
+fn fail(message: &str, hint: Option<&str>) -> ExitCode {
+    eprintln!("error: {message}");
+    if let Some(hint) = hint {
+        eprintln!("  hint: {hint}");
+    }
+    tracing::error!(message, "aegisd ends");
+    ExitCode::FAILURE
 }

@@ -5,10 +5,8 @@ use std::time::Duration;
 use aegis_wire::runtime::{LogRecord, Source, StreamName};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, logs::Splitter};
 
-/// A longer line is cut into pieces of this length.
-const LONGEST_PIECE: usize = 64 * 1024;
 /// So long the rest of a line is waited for before it goes out as a piece: a prompt has no end of line.
 const WAIT_FOR_REST: Duration = Duration::from_millis(30);
 
@@ -28,67 +26,39 @@ pub(crate) async fn pump(
     clock: Clock,
     mut sink: impl Sink,
 ) {
-    let mut pending = Vec::new();
+    let mut splitter = Splitter::new(stream, source, exec_id);
     let mut buffer = vec![0; 16 * 1024];
     let mut wanted = true;
     loop {
-        let read = if pending.is_empty() {
-            from.read(&mut buffer).await
-        } else {
+        let read = if splitter.has_rest() {
             match tokio::time::timeout(WAIT_FOR_REST, from.read(&mut buffer)).await {
                 Ok(read) => read,
                 Err(_) => {
-                    let piece = std::mem::take(&mut pending);
-                    wanted =
-                        wanted && sink.take(record(&clock, stream, source, &exec_id, &piece, true)).await;
+                    match splitter.flush(clock.now()) {
+                        Some(piece) => wanted = wanted && sink.take(piece).await,
+                        // Half a character: its rest has to come.
+                        None => tokio::time::sleep(WAIT_FOR_REST).await,
+                    }
                     continue;
                 }
             }
+        } else {
+            from.read(&mut buffer).await
         };
         // A stream that broke has ended: its process is gone.
         let count = read.unwrap_or(0);
         if count == 0 {
             break;
         }
-        pending.extend_from_slice(&buffer[..count]);
-        let mut rest = pending.as_slice();
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            for piece in pieces(&rest[..end]) {
-                let partial = piece.end < end;
-                let piece = &rest[piece];
-                wanted = wanted && sink.take(record(&clock, stream, source, &exec_id, piece, partial)).await;
-            }
-            rest = &rest[end + 1..];
+        for record in splitter.push(&buffer[..count], clock.now()) {
+            wanted = wanted && sink.take(record).await;
         }
-        while rest.len() >= LONGEST_PIECE {
-            let (piece, after) = rest.split_at(LONGEST_PIECE);
-            wanted = wanted && sink.take(record(&clock, stream, source, &exec_id, piece, true)).await;
-            rest = after;
-        }
-        pending = rest.to_vec();
     }
-    if !pending.is_empty() && wanted {
-        sink.take(record(&clock, stream, source, &exec_id, &pending, true)).await;
+    if let Some(rest) = splitter.finish(clock.now())
+        && wanted
+    {
+        sink.take(rest).await;
     }
-}
-
-/// A line in pieces; an empty line is one piece.
-fn pieces(line: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-    let length = line.len();
-    (0..length.max(1)).step_by(LONGEST_PIECE).map(move |from| from..length.min(from + LONGEST_PIECE))
-}
-
-fn record(
-    clock: &Clock,
-    stream: StreamName,
-    source: Source,
-    exec_id: &Option<String>,
-    bytes: &[u8],
-    partial: bool,
-) -> LogRecord {
-    let mut record = LogRecord::new(clock.now(), stream, source, bytes, partial);
-    record.exec_id.clone_from(exec_id);
-    record
 }
 
 #[cfg(test)]
@@ -97,6 +67,8 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    const LONGEST_PIECE: usize = 64 * 1024;
 
     struct Into(tokio::sync::mpsc::UnboundedSender<LogRecord>);
 

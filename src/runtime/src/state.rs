@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use aegis_gateway::ports::PortTable;
+use aegis_gateway::{network::Outside, ports::PortTable};
 use aegis_image::{Digest, ImageStore};
 use aegis_store::{LmdbStore, realm::StoreRealm};
 use aegis_wire::runtime::{RunOptions, RuntimeError};
@@ -21,7 +21,8 @@ use crate::{
     home::Home,
     images,
     instances::Instances,
-    journal::Journals,
+    journal::Journal,
+    logs::Logs,
     reconcile::Reconciler,
     secrets::Secrets,
     tasks::Tasks,
@@ -50,7 +51,9 @@ pub struct Daemon {
     pub workspaces: Workspaces,
     /// Sealed values.
     pub secrets: Secrets,
-    pub(crate) journals: Journals,
+    pub(crate) logs: Arc<Logs>,
+    /// How guests reach the network.
+    pub(crate) outside: Arc<dyn Outside>,
     pub(crate) instances: Instances,
     pub(crate) tasks: Tasks,
     pub(crate) apps: Apps,
@@ -71,6 +74,18 @@ impl fmt::Debug for Daemon {
 }
 
 impl Daemon {
+    /// The log of a task or an instance.
+    pub(crate) fn journal(&self, id: &str) -> Journal {
+        Journal::new(&self.logs, id)
+    }
+
+    /// Removes the log of one that is gone.
+    pub(crate) fn remove_log(&self, id: &str) {
+        if let Err(error) = self.logs.remove(id) {
+            tracing::warn!(id, %error, "a log stays behind until the next start");
+        }
+    }
+
     /// The base image, made of its tar file on the first use.
     pub(crate) async fn base_image(&self) -> Result<Digest, RuntimeError> {
         let Some(tar) = &self.base_tar else {

@@ -167,7 +167,8 @@ pub fn check_name(name: &str) -> Result<(), RuntimeError> {
         .hint("use 1 to 63 letters, digits, '-', '_' and '.', beginning with a letter or digit"))
 }
 
-/// Makes an empty ext4 file, whole or not at all. One that is there stays as it is.
+/// Makes an empty ext4 file, whole or not at all. One that is there stays as it is. The file is as long as every disk is
+/// (most of it a hole), because a clone's disk has to be; the file system in it has the size that was asked for.
 async fn make_disk(path: &Path, size_mib: u64) -> Result<(), RuntimeError> {
     if path.exists() {
         return Ok(());
@@ -176,12 +177,13 @@ async fn make_disk(path: &Path, size_mib: u64) -> Result<(), RuntimeError> {
     let half = path.with_extension("half");
     let sparse = || -> io::Result<()> {
         let file = fs::File::create(&half)?;
-        file.set_len(size_mib * MIB)
+        file.set_len(aegis_backend::machine::ROOTFS_DISK_SIZE.max(size_mib * MIB))
     };
     sparse().map_err(|error| failed(&half, &error))?;
     let made = Command::new("mkfs.ext4")
         .args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"])
         .arg(&half)
+        .arg(format!("{size_mib}M"))
         .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
         .kill_on_drop(true)
         .output()

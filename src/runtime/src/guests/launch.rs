@@ -118,7 +118,7 @@ pub(crate) async fn launch(
     fault::point("instance.boot.machine");
     let mut background =
         vec![AbortOnDrop(tokio::spawn(harness_log(guest.clone(), journal.clone(), daemon.clone())))];
-    background.extend(network::attach(daemon, &guest));
+    background.push(network::attach(daemon, &guest));
     let command = Command { argv: run.command.clone(), env, ..Command::default() };
     let process = guest.start_main(command).await.map_err(|error| match error {
         GuestError::NotStarted { code, reason } => LaunchError::NotStarted { code, reason },
@@ -186,7 +186,7 @@ async fn boot(
         workspace: started.workspace,
         scratch_mib: u64::from(spec.memory_mib / 2).max(16),
         pids_max: spec.pids_max,
-        network: network::settings(daemon),
+        network: Some(network::settings()),
     };
     let limit = Duration::from_secs(daemon.config.limits.boot_seconds);
     match Guest::open(started.channel, &spec.token, started.is_clone, setup, limit).await {

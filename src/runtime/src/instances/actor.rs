@@ -297,7 +297,7 @@ impl Actor {
         if let Err(error) = record::commit(&*self.daemon.store, batch).await {
             tracing::error!(instance = self.row.id, %error, "an instance's row can't be removed");
         }
-        self.daemon.journals.remove(&self.row.id);
+        self.daemon.remove_log(&self.row.id);
         self.daemon.instances.remove(&self.row.id);
         fault::point("instance.remove.after");
     }

@@ -155,7 +155,7 @@ fn adopt(daemon: &Arc<Daemon>, row: InstanceRow, trial: bool) -> Handle {
     let actor = Actor {
         daemon: daemon.clone(),
         identity,
-        journal: daemon.journals.of(&row.id),
+        journal: daemon.journal(&row.id),
         row,
         machine,
         messages,

@@ -85,7 +85,7 @@ fn forget_old(daemon: &Daemon, batch: &mut Batch) -> Result<(), RuntimeError> {
     let over: Vec<&TaskRow> = rows.iter().filter(|row| row.task.state.is_over()).collect();
     for row in over.iter().take(over.len().saturating_sub(KEPT)) {
         batch.delete(keyspace::task(&row.task.id));
-        daemon.journals.remove(&row.task.id);
+        daemon.remove_log(&row.task.id);
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ pub(crate) async fn cancel(daemon: &Arc<Daemon>, id: &str) -> Result<(), Runtime
     let mut batch = Batch::new();
     batch.delete(keyspace::task(id));
     record::commit(&*daemon.store, batch).await?;
-    daemon.journals.remove(id);
+    daemon.remove_log(id);
     Ok(())
 }
 

@@ -56,7 +56,7 @@ async fn to_the_end(
     view: &watch::Sender<Task>,
     cancel: &mut watch::Receiver<bool>,
 ) -> End {
-    let mut journal = daemon.journals.of(&row.task.id);
+    let mut journal = daemon.journal(&row.task.id);
     let wish = Launch {
         id: row.task.id.clone(),
         app: None,

@@ -169,3 +169,10 @@ pub struct Pruned {
     /// The bytes that are free now.
     pub freed: u64,
 }
+
+/// What `POST /v1/secrets/rotate` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rotated {
+    /// How many values were sealed anew.
+    pub sealed: u64,
+}

@@ -13,7 +13,8 @@ mod status;
 mod task;
 
 pub use app::{
-    App, CreateApp, Image, Kit, Pruned, Publish, PutSecret, Release, Rollback, SecretNames, UpdateApp,
+    App, CreateApp, Image, Kit, Pruned, Publish, PutSecret, Release, Rollback, Rotated, SecretNames,
+    UpdateApp,
 };
 pub use client::{LogQuery, RuntimeClient};
 pub use error::{ErrorBody, ErrorDetail, RuntimeError};

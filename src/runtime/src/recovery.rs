@@ -1,0 +1,44 @@
+//! What a daemon finds of the one before it, and puts in order before it serves.
+
+use std::{fs, io, sync::Arc};
+
+use aegis_store::Batch;
+use aegis_wire::runtime::RuntimeError;
+
+use crate::{home::private_directory, instances, keyspace, ports, record, state::Daemon, tasks};
+
+/// Removes the directories of machines that are gone. Whoever calls this has the lock, and no machine runs yet.
+pub(crate) fn clean_run(daemon: &Daemon) -> io::Result<()> {
+    let run = daemon.home.run();
+    private_directory(&run)?;
+    for entry in fs::read_dir(&run)? {
+        let path = entry?.path();
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(path = %path.display(), %error, "a machine's directory can't be removed");
+        }
+    }
+    Ok(())
+}
+
+/// Tasks that were under way failed, instances that ran are stopped, ports are opened again.
+pub(crate) async fn records(daemon: &Arc<Daemon>) -> Result<(), RuntimeError> {
+    let mut batch = Batch::new();
+    let tasks = tasks::recover(daemon, &mut batch)?;
+    let instances = instances::recover(daemon, &mut batch)?;
+    if !batch.is_empty() {
+        record::commit(&*daemon.store, batch).await?;
+        tracing::warn!(tasks, instances, "the aegisd before this ended while they ran");
+    }
+    ports::recover(daemon).await?;
+    let known: std::collections::BTreeSet<String> = [keyspace::INSTANCES, keyspace::TASKS]
+        .into_iter()
+        .flat_map(|prefix| {
+            let entries = aegis_store::Store::list(&*daemon.store, prefix).unwrap_or_default();
+            entries.into_iter().map(move |entry| entry.key[prefix.len()..].to_owned())
+        })
+        .collect();
+    if let Err(error) = daemon.logs.remove_all_but(|id| known.contains(id)) {
+        tracing::warn!(%error, "logs of what is gone can't be removed");
+    }
+    Ok(())
+}
