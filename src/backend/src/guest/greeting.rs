@@ -5,14 +5,17 @@ use aegis_harness::{
     greeting,
     message::{ToGuest, ToHost},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::GuestError;
 use crate::machine::Channel;
 
 /// Reads the greeting and the hello that follows; what came after them is left in the decoder. Bounded in length; the
 /// caller bounds the time.
-pub async fn receive(channel: &mut Channel, token: &str) -> Result<Decoder, GuestError> {
+pub async fn receive<C>(channel: &mut C, token: &str) -> Result<Decoder, GuestError>
+where
+    C: AsyncRead + Unpin + Send,
+{
     let expected = greeting(token);
     let mut line = vec![0; expected.len()];
     // The length is no secret, so reading exactly that much and then comparing all of it tells nothing.
