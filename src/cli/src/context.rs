@@ -53,13 +53,7 @@ pub struct Connection {
 impl ContextArgs {
     /// The connection that the flags, the environment and the file say.
     pub fn connection(&self) -> Result<Connection, Failure> {
-        let path = match &self.context {
-            Some(path) => path.clone(),
-            None => match environment::get(&environment::CONTEXT) {
-                Some(path) => path.into(),
-                None => paths::home()?.join("context.yaml"),
-            },
-        };
+        let path = self.path()?;
         let text = std::fs::read_to_string(&path).map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
                 Failure::invalid(format!("no controller is set: {} doesn't exist", path.display())).hint(
@@ -87,6 +81,22 @@ impl ContextArgs {
             token,
             token_is_own,
         })
+    }
+
+    fn path(&self) -> Result<PathBuf, Failure> {
+        match &self.context {
+            Some(path) => Ok(path.clone()),
+            None => match environment::get(&environment::CONTEXT) {
+                Some(path) => Ok(path.into()),
+                None => Ok(paths::home()?.join("context.yaml")),
+            },
+        }
+    }
+
+    /// Whether there is a controller to ask: one was named, or the file is there.
+    pub fn is_set(&self) -> Result<bool, Failure> {
+        let is_named = self.context.is_some() || environment::get(&environment::CONTEXT).is_some();
+        Ok(is_named || self.path()?.exists())
     }
 
     /// A client of that controller.

@@ -41,6 +41,12 @@ pub const LOG: Variable = Variable {
     purpose: "what daemons log to stderr, such as info or info,aegis_edge=debug",
 };
 
+/// The age identity that opens secrets.
+pub const AGE_IDENTITY: Variable = Variable {
+    name: "AEGIS_AGE_IDENTITY",
+    purpose: "the age identity file that opens secrets with valueFrom.age (default ~/.aegis/age.key)",
+};
+
 /// All of them, and those of others that Aegis honours.
 pub const VARIABLES: &[Variable] = &[
     HOME,
@@ -48,6 +54,7 @@ pub const VARIABLES: &[Variable] = &[
     CONTEXT,
     OUTPUT,
     USER_TOKEN,
+    AGE_IDENTITY,
     GUEST_DIR,
     Variable {
         name: "HTTPS_PROXY, https_proxy",

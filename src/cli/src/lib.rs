@@ -11,9 +11,11 @@
     reason = "text for people, a few lines at a time"
 )]
 
+mod assigned;
 mod cli;
 mod command;
 mod context;
+mod declared;
 mod doctor;
 mod environment;
 mod exit;
@@ -23,14 +25,18 @@ mod interrupt;
 mod local;
 mod manifests;
 mod output;
+mod past;
 mod paths;
 mod plan_cache;
 mod realm;
+mod realms;
 mod reconcile;
 mod reference;
 mod render;
 mod rollouts;
+mod runtime_realm;
 mod schema;
+mod secret_values;
 mod settle;
 mod terminal;
 mod tool_args;

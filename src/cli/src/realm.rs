@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aegis_core::{Kind, ObjectKey, Owner, Revision, outcome::Summary};
+use aegis_core::{Kind, ObjectKey, Owner, Revision, Secret, outcome::Summary};
 use aegis_engine::realm::{Changes, Host, Object, PastWrite, Provenance, Realm, Write, Written};
 use aegis_kinds::EdgeNode;
 use aegis_wire::{
@@ -13,9 +13,26 @@ use aegis_wire::{
     },
 };
 
+use crate::secret_values::Values;
+
 /// The objects of one tenant of a controller.
 #[derive(Debug, Clone)]
-pub struct ControllerRealm(pub OperatorClient);
+pub struct ControllerRealm(pub OperatorClient, Values);
+
+impl ControllerRealm {
+    /// Over this client.
+    pub fn new(client: OperatorClient) -> Self {
+        Self(client, Values::default())
+    }
+    /// With the values of secrets that are going to be written.
+    pub fn with_values(self, values: Values) -> Self {
+        Self(self.0, values)
+    }
+    /// Asks the controller.
+    pub fn client(&self) -> &OperatorClient {
+        &self.0
+    }
+}
 
 /// What is stored of an enrolled host of which nothing was ever declared: it is there, and empty.
 const UNDECLARED: &[u8] = br#"{"spec":{}}"#;
@@ -65,13 +82,17 @@ impl Realm for ControllerRealm {
     }
 
     async fn write(&self, plan: Revision, writes: Vec<Write>) -> Result<Vec<Written>, ApiError> {
+        let value = |write: &Write| {
+            let value = write.next.as_ref().and_then(|_| self.1.get(&write.key))?;
+            Some(Secret::new(value.expose().clone().into_bytes()))
+        };
         let writes = writes.into_iter().map(|write| ObjectWrite {
+            value: value(&write),
             key: write.key,
             base: write.base,
             write: write.next.map_or(operator::Write::Delete, |body| operator::Write::Put(body.into())),
             steps: write.steps,
             outcome: write.outcome,
-            value: None,
         });
         let results = self.0.write_objects(PlanNumber(plan.0), writes.collect()).await?;
         Ok(results.into_iter().map(written).collect())

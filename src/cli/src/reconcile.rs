@@ -1,15 +1,12 @@
 //! The way that every changing command takes: plan, show, ask, apply, report.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
-use aegis_core::{ExitCode, HumanDuration, ObjectKey, Outcome, Owner, ownership::Policy};
+use aegis_core::{ExitCode, HumanDuration, Outcome, Owner};
 use aegis_engine::{
-    apply, dangling, declare,
+    apply,
     event::Report,
-    fetch,
+    imperative::{self, WishError},
     intent::Wish,
     plan::{Plan, Problem},
     realm::{Provenance, Realm},
@@ -19,13 +16,12 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::{
-    context::ContextArgs,
+    declared::Declared,
     failure::Failure,
     interrupt::Interrupt,
-    manifests::{ManifestArgs, OwnerArgs},
     output::{self, OutputArgs},
-    plan_cache::PlanCache,
     realm::ControllerRealm,
+    realms::AnyRealm,
     render::{self, Shown},
     terminal::{self, Paint, Stream},
 };
@@ -52,38 +48,6 @@ pub struct ImperativeArgs {
     pub dry_run: bool,
 }
 
-/// Plans manifests, remembering what was unchanged. Without `use_cache` every document is looked at.
-pub async fn plan_manifests(
-    context: &ContextArgs,
-    manifests: &ManifestArgs,
-    owner: &OwnerArgs,
-    force_conflicts: bool,
-    verb: &str,
-    use_cache: bool,
-) -> Result<Declared, Failure> {
-    let sources = manifests.read(owner.prune)?;
-    let connection = context.connection()?;
-    let name = owner.owner(manifests)?;
-    let cache = PlanCache::of(&connection, &name);
-    let realm = ControllerRealm(connection.client().await?);
-    let by = Provenance { owner: name.clone(), source: manifests.source(verb) };
-    let policy = Policy { owner: name, prune: owner.prune, force_conflicts };
-    let remembered = if use_cache { cache.load() } else { None };
-    let declared = declare::plan(&realm, &sources, by, policy, remembered.as_ref()).await?;
-    if remembered.as_ref() != Some(&declared.remember) {
-        cache.save(&declared.remember);
-    }
-    Ok(Declared { plan: declared.plan, realm })
-}
-
-/// A plan of manifests, and where it applies.
-pub struct Declared {
-    /// The plan.
-    pub plan: Plan,
-    /// Where it applies.
-    pub realm: ControllerRealm,
-}
-
 /// Plans wishes that came from a command line.
 pub async fn plan_wishes(
     client: &OperatorClient,
@@ -92,22 +56,24 @@ pub async fn plan_wishes(
     wishes: Vec<Wish>,
     force_conflicts: bool,
 ) -> Result<(ControllerRealm, Plan), Failure> {
-    let realm = ControllerRealm(client.clone());
-    let revision = fetch::revision(&realm).await?;
-    let mut inventory = BTreeSet::new();
-    if !owner.is_cli() {
-        // Only of what is wished for: nothing else is to be found missing.
-        let wished: HashSet<&ObjectKey> = wishes.iter().map(|wish| &wish.key).collect();
-        inventory = realm.inventory(&owner).await?;
-        inventory.retain(|key| wished.contains(key));
-    }
-    let snapshot =
-        fetch::snapshot(&realm, &wishes, &owner, revision, Some(inventory), HashSet::new()).await?;
-    let policy = Policy { owner: owner.clone(), prune: true, force_conflicts };
-    let plan = Plan::new(Provenance { owner, source }, policy, wishes, Vec::new(), &snapshot);
-    let plan = plan.map_err(at_fault)?;
-    let dangling = dangling::check(&realm, &plan).await?;
-    if dangling.is_empty() { Ok((realm, plan)) } else { Err(at_fault(dangling)) }
+    let realm = ControllerRealm::new(client.clone());
+    let plan = plan_in(&realm, owner, source, wishes, force_conflicts).await?;
+    Ok((realm, plan))
+}
+
+/// The same in any realm.
+pub async fn plan_in<R: Realm>(
+    realm: &R,
+    owner: Owner,
+    source: String,
+    wishes: Vec<Wish>,
+    force_conflicts: bool,
+) -> Result<Plan, Failure> {
+    let by = Provenance { owner, source };
+    imperative::plan(realm, by, wishes, force_conflicts).await.map_err(|error| match error {
+        WishError::Api(error) => error.into(),
+        WishError::Invalid(problems) => at_fault(problems),
+    })
 }
 
 /// Shows a plan, asks where somebody can be asked, applies it, and reports each object.
@@ -117,10 +83,20 @@ pub async fn carry_out(
     args: ApplyArgs,
     output: OutputArgs,
 ) -> Result<ExitCode, Failure> {
+    let parts = vec![(AnyRealm::Controller(realm.clone()), plan)];
+    carry_out_all(Declared { parts }, args, output).await
+}
+
+/// The same of plans for several realms: shown and asked about as one, and none is begun when any is in conflict.
+pub async fn carry_out_all(
+    declared: Declared,
+    args: ApplyArgs,
+    output: OutputArgs,
+) -> Result<ExitCode, Failure> {
     let paint = Paint::of(Stream::Stdout);
-    let in_conflict = plan.has_conflicts();
+    let in_conflict = declared.plans().any(Plan::has_conflicts);
     if args.dry_run {
-        output.show(&apply::preview(&plan), |report| render::plan_text(report, Shown::All, paint))?;
+        output.show(&declared.preview(), |report| render::plan_text(report, Shown::All, paint))?;
         return if in_conflict {
             Err(conflict("others own what this would change"))
         } else {
@@ -129,12 +105,18 @@ pub async fn carry_out(
     }
     if in_conflict {
         // Nothing is begun: each object ends as failed or skipped, and that is what is reported.
-        let report = apply::apply(realm, plan, &|| false, &mut |_| {}).await?;
+        let mut report = None;
+        for (_, plan) in declared.parts {
+            let refused = apply::refuse(&plan);
+            report =
+                Some(report.map_or_else(|| refused.clone(), |before: Report| before.joined(refused.clone())));
+        }
+        let report = report.unwrap_or_else(Report::nothing);
         output.show(&report, |report| render::plan_text(report, Shown::Differences, paint))?;
         return Err(conflict("others own what this would change; nothing was changed"));
     }
-    if !args.yes && plan.has_differences() && terminal::can_ask() {
-        show_before_asking(&plan);
+    if !args.yes && declared.plans().any(Plan::has_differences) && terminal::can_ask() {
+        show_before_asking(&declared);
         if !terminal::confirm("Apply this plan?")? {
             return Err(Failure::new(ExitCode::Cancelled, "not applied; nothing was changed"));
         }
@@ -150,8 +132,27 @@ pub async fn carry_out(
             drop(output::print(&render::object(event, false, paint)));
         }
     };
-    let report = apply::apply(realm, plan, &stop, &mut sink).await?;
+    let mut reports: Option<Report> = None;
+    let mut broken = None;
+    for (realm, plan) in declared.parts {
+        match apply::apply(&realm, plan, &stop, &mut sink).await {
+            Ok(report) => {
+                reports = Some(match reports {
+                    Some(before) => before.joined(report),
+                    None => report,
+                });
+            }
+            // What another realm did is reported all the same.
+            Err(error) => broken = Some(error),
+        }
+    }
+    let Some(report) = reports else {
+        return broken.map_or(Ok(ExitCode::Success), |error| Err(error.into()));
+    };
     output.show(&report, |report| render::warnings(report, paint) + &render::summary(report, paint))?;
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
     verdict(&report, asked_to_stop(), late())
 }
 
@@ -166,8 +167,8 @@ fn conflict(message: impl Into<String>) -> Failure {
 }
 
 #[allow(clippy::print_stderr, reason = "the plan to agree to is a message; data is what was done")]
-fn show_before_asking(plan: &Plan) {
-    eprint!("{}", render::plan_text(&apply::preview(plan), Shown::Differences, Paint::of(Stream::Stderr)));
+fn show_before_asking(declared: &Declared) {
+    eprint!("{}", render::plan_text(&declared.preview(), Shown::Differences, Paint::of(Stream::Stderr)));
 }
 
 fn verdict(report: &Report, stopped: bool, late: bool) -> Result<ExitCode, Failure> {

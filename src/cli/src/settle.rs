@@ -1,5 +1,7 @@
 //! `apply --wait`: until hosts and rollouts have done what was declared.
 
+mod apps;
+
 use std::time::Duration;
 
 use aegis_core::{ExitCode, HumanDuration, Kind, ObjectKey};
@@ -14,6 +16,7 @@ use aegis_wire::operator::{ListNodes, OperatorClient, RolloutPhase};
 use crate::{
     failure::Failure,
     realm::ControllerRealm,
+    realms::AnyRealm,
     rollouts::{self, Awaited, Rollouts, exit_code, line, until_over},
 };
 
@@ -27,12 +30,42 @@ pub struct Unsettled {
     drains: Vec<(String, bool)>,
     /// Rollouts, and whether the plan begins them anew.
     rollouts: Vec<(String, bool)>,
+    /// Apps.
+    apps: Vec<String>,
+}
+
+/// Waits until all of it is so, at most so long.
+pub async fn wait(unsettled: Vec<(AnyRealm, Unsettled)>, bound: Duration) -> Result<ExitCode, Failure> {
+    let waits_for = |waits: fn(&Unsettled) -> bool| unsettled.iter().any(|(_, one)| waits(one));
+    let (rollouts, apps) = (waits_for(|one| !one.rollouts.is_empty()), waits_for(|one| !one.apps.is_empty()));
+    let settled = async {
+        let mut code = ExitCode::Success;
+        for (realm, unsettled) in &unsettled {
+            code = match realm {
+                AnyRealm::Controller(realm) => unsettled.wait_for_hosts(realm).await?,
+                AnyRealm::Local(realm) => apps::wait(realm, &unsettled.apps).await?,
+            };
+        }
+        Ok(code)
+    };
+    tokio::time::timeout(bound, settled).await.unwrap_or_else(|_| {
+        let bound = HumanDuration::from(bound);
+        let (what, hint) = match (rollouts, apps) {
+            (_, true) => ("not every app is as declared yet", "`aegis get App` shows which"),
+            (true, false) => {
+                ("not every host or rollout is done yet", "`aegis rollout ls` and `aegis edge ls` show which")
+            }
+            (false, false) => ("not every connected host follows yet", "`aegis edge ls` shows which"),
+        };
+        let message = format!("everything is applied, but after {bound} {what}");
+        Err(Failure::new(ExitCode::DeadlineExceeded, message).hint(hint))
+    })
 }
 
 impl Unsettled {
     /// Of this plan.
     pub fn of(plan: &Plan) -> Self {
-        let (mut drains, mut rollouts) = (Vec::new(), Vec::new());
+        let (mut drains, mut rollouts, mut apps) = (Vec::new(), Vec::new(), Vec::new());
         for item in plan.items() {
             let Intent::Declare(wish) = &item.intent else { continue };
             match &wish.0 {
@@ -40,33 +73,21 @@ impl Unsettled {
                     drains.extend(spec.drain.map(|drain| (item.key.name.clone(), drain)));
                 }
                 Spec::Rollout(_) => rollouts.push((item.key.name.clone(), begins_anew(item))),
+                Spec::App(_) => apps.push(item.key.name.clone()),
                 _ => {}
             }
         }
-        Self { drains, rollouts }
+        Self { drains, rollouts, apps }
     }
 
-    /// Waits until all of it is so, at most so long.
-    pub async fn wait(self, realm: &ControllerRealm, bound: Duration) -> Result<ExitCode, Failure> {
-        let settled = async {
-            self.hosts(&realm.0).await?;
-            let mut awaited = Vec::new();
-            for (name, anew) in &self.rollouts {
-                let generation = if *anew { revision(realm, name).await? } else { None };
-                awaited.push(Awaited { name: name.clone(), generation });
-            }
-            ends(&realm.0, &awaited).await
-        };
-        tokio::time::timeout(bound, settled).await.unwrap_or_else(|_| {
-            let bound = HumanDuration::from(bound);
-            let (what, hint) = if self.rollouts.is_empty() {
-                ("not every connected host follows yet", "`aegis edge ls` shows which")
-            } else {
-                ("not every host or rollout is done yet", "`aegis rollout ls` and `aegis edge ls` show which")
-            };
-            let message = format!("everything is applied, but after {bound} {what}");
-            Err(Failure::new(ExitCode::DeadlineExceeded, message).hint(hint))
-        })
+    async fn wait_for_hosts(&self, realm: &ControllerRealm) -> Result<ExitCode, Failure> {
+        self.hosts(&realm.0).await?;
+        let mut awaited = Vec::new();
+        for (name, anew) in &self.rollouts {
+            let generation = if *anew { revision(realm, name).await? } else { None };
+            awaited.push(Awaited { name: name.clone(), generation });
+        }
+        ends(&realm.0, &awaited).await
     }
 
     /// Until every connected host says that it is draining, or isn't, as was declared.

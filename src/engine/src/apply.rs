@@ -38,6 +38,14 @@ pub fn preview(plan: &Plan) -> Report {
     }
 }
 
+/// The report of a plan that may not be begun, as others own what it, or a plan beside it, would change.
+pub fn refuse(plan: &Plan) -> Report {
+    let mut sink = |_: &ObjectEvent| {};
+    let mut run = Run::new(plan, &mut sink);
+    run.refuse(plan);
+    run.report
+}
+
 /// Applies `plan`, and reports each object once to `sink`, as it ends, and all of them in the result.
 ///
 /// A plan with conflicts isn't begun: its conflicting objects end as failed, the others that were to change as skipped.
@@ -49,22 +57,7 @@ pub async fn apply<R: Realm>(
     stop: &(dyn Fn() -> bool + Send + Sync),
     sink: &mut (dyn FnMut(&ObjectEvent) + Send),
 ) -> Result<Report, ApiError> {
-    let mut run = Run {
-        report: Report {
-            owner: plan.by.owner.clone(),
-            source: plan.by.source.clone(),
-            dry_run: false,
-            revision: None,
-            local_revision: None,
-            objects: Vec::new(),
-            summary: Summary::default(),
-            undeclared: UndeclaredObject::all(&plan.undeclared),
-            warnings: Vec::new(),
-        },
-        failed: HashSet::new(),
-        forgets: Vec::new(),
-        sink,
-    };
+    let mut run = Run::new(&plan, sink);
     if plan.has_conflicts() {
         run.refuse(&plan);
         return Ok(run.report);
@@ -116,7 +109,22 @@ struct Run<'a> {
     sink: &'a mut (dyn FnMut(&ObjectEvent) + Send),
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(plan: &Plan, sink: &'a mut (dyn FnMut(&ObjectEvent) + Send)) -> Self {
+        let report = Report {
+            owner: plan.by.owner.clone(),
+            source: plan.by.source.clone(),
+            dry_run: false,
+            revision: None,
+            local_revision: None,
+            objects: Vec::new(),
+            summary: Summary::default(),
+            undeclared: UndeclaredObject::all(&plan.undeclared),
+            warnings: Vec::new(),
+        };
+        Self { report, failed: HashSet::new(), forgets: Vec::new(), sink }
+    }
+
     /// Ends a plan that may not be begun, as others own what it would change.
     fn refuse(&mut self, plan: &Plan) {
         for item in plan.items() {

@@ -42,7 +42,8 @@ pub fn divide(sources: &Sources) -> Result<Divided, Diagnostics> {
     let mut divided = Divided::default();
     for slice in sources.slices()? {
         let may_be_local = sources.sniff(&slice).0.is_none_or(|kind| LOCAL.contains(&kind));
-        if may_be_local { divided.local.push(slice) } else { divided.others.push(slice) }
+        let slices = if may_be_local { &mut divided.local } else { &mut divided.others };
+        slices.push(slice);
     }
     if divided.local.is_empty() {
         return Ok(divided);
@@ -59,11 +60,8 @@ pub fn divide(sources: &Sources) -> Result<Divided, Diagnostics> {
     // Without a fault there is a document for each slice, in the same order.
     for (slice, document) in candidates.into_iter().zip(documents) {
         let local = is_local(&document.spec);
-        if local {
-            divided.local.push(slice)
-        } else {
-            divided.others.push(slice)
-        }
+        let slices = if local { &mut divided.local } else { &mut divided.others };
+        slices.push(slice);
         if matches!(document.spec, Spec::Secret(_)) {
             let secrets = if local { &mut divided.local_secrets } else { &mut divided.other_secrets };
             secrets.push(document);

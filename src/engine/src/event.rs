@@ -149,6 +149,21 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of no plan at all.
+    pub fn nothing() -> Self {
+        Self {
+            owner: Owner::cli(),
+            source: String::new(),
+            dry_run: true,
+            revision: None,
+            local_revision: None,
+            objects: Vec::new(),
+            summary: Summary::default(),
+            undeclared: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Of plans for several realms: the controller's, then this machine's.
     #[must_use]
     pub fn joined(mut self, local: Self) -> Self {

@@ -93,16 +93,17 @@ async fn hosts<R: Realm>(
             named.extend(references.filter(|r| r.kind == EdgeNode::NAME).map(|r| r.name));
         }
     }
-    let mut owned =
-        inventory.iter().filter(|key| key.kind == EdgeNode::NAME && !settled.contains(*key)).peekable();
-    if named.is_empty() && owned.peek().is_none() {
+    // Collected, as an iterator that lives over an await makes a future that isn't known to be Send.
+    let owned: Vec<&ObjectKey> =
+        inventory.iter().filter(|key| key.kind == EdgeNode::NAME && !settled.contains(*key)).collect();
+    if named.is_empty() && owned.is_empty() {
         return Ok(Default::default());
     }
     // An id tells no name, and of what isn't found the nearest name is to be told: both take the whole list.
     if named.len() <= READ_SINGLY
         && !named.iter().any(|name| NodeId::is_prefix(name))
         && let Some(read) = by_name(realm, &named).await?
-        && owned.all(|key| read.iter().any(|(_, object)| object.key == *key))
+        && owned.iter().all(|key| read.iter().any(|(_, object)| object.key == **key))
     {
         let host = |(name, object): &(String, Object)| {
             Some(Host { id: NodeId::new(object.key.name.as_str()).ok()?, name: name.clone() })

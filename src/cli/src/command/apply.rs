@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use aegis_core::ExitCode;
-use aegis_engine::intent::Intent;
+use aegis_engine::{intent::Intent, plan::Plan};
 
 use crate::{
     context::ContextArgs,
+    declared::{self, Wanted},
     failure::Failure,
     manifests::{ManifestArgs, OwnerArgs},
     output::OutputArgs,
     reconcile::{self, ApplyArgs},
-    settle::Unsettled,
+    secret_values::SecretArgs,
+    settle::{self, Unsettled},
 };
 
 /// How long `--wait` waits without `--timeout`.
@@ -37,8 +39,11 @@ pub struct Args {
     #[arg(long)]
     force_conflicts: bool,
     #[command(flatten)]
+    secrets: SecretArgs,
+    #[command(flatten)]
     apply: ApplyArgs,
-    /// Wait until connected hosts drain as declared and the declared rollouts are over, at most --timeout [default: 1m]
+    /// Wait until connected hosts drain as declared, and the declared rollouts and apps are done, at most --timeout
+    /// [default: 1m]
     ///
     /// A rollout that ends otherwise than complete ends the command with the exit code of `aegis rollout status`.
     #[arg(long)]
@@ -50,31 +55,32 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let declared = reconcile::plan_manifests(
-            context,
-            &self.manifests,
-            &self.owner,
-            self.force_conflicts,
-            "apply",
-            !self.wait,
-        )
-        .await?;
-        let plan = declared.plan;
-        let nothing_left =
-            plan.cached.is_empty() && plan.items().all(|i| matches!(i.intent, Intent::Release));
-        if nothing_left && plan.items().next().is_some() && !self.apply.yes && !self.apply.dry_run {
-            let count = plan.items().count();
+        let wanted = Wanted {
+            manifests: &self.manifests,
+            owner: &self.owner,
+            secrets: &self.secrets,
+            force_conflicts: self.force_conflicts,
+            verb: "apply",
+            use_cache: !self.wait,
+        };
+        let declared = declared::plan(context, wanted).await?;
+        let nothing_left = declared.plans().all(|plan| {
+            plan.cached.is_empty() && plan.items().all(|item| matches!(item.intent, Intent::Release))
+        });
+        let count = declared.plans().flat_map(Plan::items).count();
+        if nothing_left && count > 0 && !self.apply.yes && !self.apply.dry_run {
+            let owner = declared.plans().map(|plan| plan.by.owner.to_string()).next().unwrap_or_default();
             return Err(Failure::invalid(format!(
-                "the manifests declare nothing, so --prune would remove all {count} objects of '{}'",
-                plan.by.owner
+                "the manifests declare nothing, so --prune would remove all {count} objects of '{owner}'"
             ))
             .hint("if that is meant, say --yes; to see what would go: aegis diff --prune"));
         }
-        let unsettled = Unsettled::of(&plan);
-        let code = reconcile::carry_out(&declared.realm, plan, self.apply, self.output).await?;
+        let unsettled: Vec<_> =
+            declared.parts.iter().map(|(realm, plan)| (realm.clone(), Unsettled::of(plan))).collect();
+        let code = reconcile::carry_out_all(declared, self.apply, self.output).await?;
         if self.wait && !self.apply.dry_run {
             let bound = self.apply.timeout.map_or(WAIT, Duration::from);
-            return unsettled.wait(&declared.realm, bound).await;
+            return settle::wait(unsettled, bound).await;
         }
         Ok(code)
     }

@@ -1,19 +1,24 @@
 //! `aegis delete`
 
-use aegis_core::{ExitCode, ObjectKey, Outcome, Owner};
+use aegis_core::{ExitCode, Kind, ObjectKey, Outcome, Owner};
 use aegis_engine::{
-    declare,
+    declare, divide,
     intent::{Intent, Wish},
     realm::Realm,
 };
+use aegis_kinds::{App, Secret};
 
-use super::kind_arg::object;
+use super::{
+    get::{find, missing},
+    kind_arg::object,
+};
 use crate::{
     context::ContextArgs,
+    declared::Declared,
     failure::Failure,
     manifests::ManifestArgs,
     output::OutputArgs,
-    realm::ControllerRealm,
+    realms::{AnyRealm, RealmArgs},
     reconcile::{self, ApplyArgs},
 };
 
@@ -24,6 +29,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   aegis delete EdgeGroup/web        one group
+  aegis delete App/web              an app here, with its releases, instances and secrets
   aegis delete -f fleet.yaml        all that the manifest declares")]
 pub struct Args {
     /// Objects, such as EdgeGroup/web
@@ -36,6 +42,8 @@ pub struct Args {
     #[arg(short = 'R', long, requires = "filename")]
     recursive: bool,
     #[command(flatten)]
+    realm: RealmArgs,
+    #[command(flatten)]
     apply: ApplyArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -44,30 +52,87 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let client = context.client().await?;
-        let realm = ControllerRealm(client.clone());
-        let (keys, source) = if self.filename.is_empty() {
-            let mut keys = Vec::new();
-            for text in &self.objects {
-                let (kind, name) = object(text)?;
-                // Named objects must be there: a misspelt name is an error, not a success.
-                keys.push(super::get::one(&realm, kind.name, name).await?.key);
-            }
-            (keys, format!("delete {}", self.objects.join(" ")))
+        let (wanted, source) = if self.filename.is_empty() {
+            let source = format!("delete {}", self.objects.join(" "));
+            (named(&self.objects, self.realm, context).await?, source)
         } else {
             let manifests = ManifestArgs { filename: self.filename, recursive: self.recursive };
-            let documents = declare::validate(&manifests.read(false)?)?;
-            let hosts = realm.hosts().await?;
-            let names = aegis_engine::plan::Names::new(&hosts);
-            let there = |key: &ObjectKey| key.kind != "EdgeNode" || names.resolve(&key.name).is_ok();
-            (documents.into_iter().map(|d| d.key).filter(there).collect(), manifests.source("delete"))
+            (declared(&manifests, context).await?, manifests.source("delete"))
         };
-        let wishes = keys.into_iter().map(|key| Wish { key, intent: Intent::Delete, document: None });
-        let (realm, mut plan) =
-            reconcile::plan_wishes(&client, Owner::cli(), source, wishes.collect(), false).await?;
-        for phase in &mut plan.phases {
-            phase.retain(|item| item.plan.outcome != Outcome::Unchanged);
+        let mut parts = Vec::new();
+        for (realm, keys) in wanted {
+            let keys = with_secrets(&realm, keys).await?;
+            let wishes = keys.into_iter().map(|key| Wish { key, intent: Intent::Delete, document: None });
+            let mut plan =
+                reconcile::plan_in(&realm, Owner::cli(), source.clone(), wishes.collect(), false).await?;
+            for phase in &mut plan.phases {
+                phase.retain(|item| item.plan.outcome != Outcome::Unchanged);
+            }
+            parts.push((realm, plan));
         }
-        reconcile::carry_out(&realm, plan, self.apply, self.output).await
+        reconcile::carry_out_all(Declared { parts }, self.apply, self.output).await
     }
+}
+
+/// Objects by where they are.
+type Wanted = Vec<(AnyRealm, Vec<ObjectKey>)>;
+
+/// Named objects must be there: a misspelt name is an error, not a success.
+async fn named(objects: &[String], realm: RealmArgs, context: &ContextArgs) -> Result<Wanted, Failure> {
+    let mut wanted: Wanted = Vec::new();
+    for text in objects {
+        let (kind, name) = object(text)?;
+        let mut found = None;
+        for realm in realm.of_kinds(context, &[kind.name]).await? {
+            if let Some(object) = find(&realm, kind.name, name).await? {
+                if found.is_some() {
+                    return Err(Failure::invalid(format!(
+                        "there is a {text} on this machine and at the controller"
+                    ))
+                    .hint("say which with --realm local or --realm controller"));
+                }
+                found = Some((realm, object.key));
+            }
+        }
+        let (realm, key) = found.ok_or_else(|| missing(kind.name, name))?;
+        match wanted.iter_mut().find(|(other, _)| other.name() == realm.name()) {
+            Some((_, keys)) => keys.push(key),
+            None => wanted.push((realm, vec![key])),
+        }
+    }
+    Ok(wanted)
+}
+
+/// What manifests declare, where it is there.
+async fn declared(manifests: &ManifestArgs, context: &ContextArgs) -> Result<Wanted, Failure> {
+    let documents = declare::validate(&manifests.read(false)?)?;
+    let (local, others): (Vec<_>, Vec<_>) = documents.into_iter().partition(|d| divide::is_local(&d.spec));
+    let mut wanted: Wanted = Vec::new();
+    if !others.is_empty() {
+        let realm = AnyRealm::controller(context).await?;
+        let hosts = realm.hosts().await?;
+        let names = aegis_engine::plan::Names::new(&hosts);
+        let there = |key: &ObjectKey| key.kind != "EdgeNode" || names.resolve(&key.name).is_ok();
+        wanted.push((realm, others.into_iter().map(|d| d.key).filter(there).collect()));
+    }
+    if !local.is_empty() {
+        wanted.push((AnyRealm::local()?, local.into_iter().map(|d| d.key).collect()));
+    }
+    Ok(wanted)
+}
+
+/// With the secrets of the apps among them: an app's own secrets go with it.
+async fn with_secrets(realm: &AnyRealm, mut keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, Failure> {
+    if keys.iter().any(|key| key.kind == App::NAME) {
+        for secret in realm.objects(&[Secret::NAME]).await? {
+            let of_app = |app: &&ObjectKey| {
+                app.kind == App::NAME
+                    && secret.key.name.strip_prefix(&app.name).is_some_and(|rest| rest.starts_with('.'))
+            };
+            if keys.iter().any(|key| of_app(&key)) && !keys.contains(&secret.key) {
+                keys.push(secret.key);
+            }
+        }
+    }
+    Ok(keys)
 }

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use aegis_core::{ExitCode, Kind};
 use aegis_engine::realm::Realm;
-use aegis_kinds::{EdgeGroup, EdgeNode, Rollout};
-use aegis_wire::operator::{ListNodes, ListTools, Node, Resolution, RolloutStatus, Tool};
+use aegis_kinds::{App, EdgeGroup, EdgeNode, Rollout};
+use aegis_wire::{
+    operator::{ListNodes, ListTools, Node, Resolution, RolloutStatus, Tool},
+    runtime::realm::{GetAppStatus, RealmAppStatus},
+};
 use serde::Serialize;
 
 use super::{
-    get::one,
+    get::{find, missing},
     kind_arg::object,
     stored::{StoredObject, host_names},
 };
@@ -18,7 +21,7 @@ use crate::{
     failure::Failure,
     fleet::visible,
     output::{OutputArgs, fields, yaml},
-    realm::ControllerRealm,
+    realms::{AnyRealm, RealmArgs},
     rollouts,
 };
 
@@ -32,6 +35,8 @@ pub struct Args {
     /// The object, such as EdgeGroup/web
     #[arg(value_name = "KIND/NAME")]
     object: String,
+    #[command(flatten)]
+    realm: RealmArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -49,6 +54,9 @@ struct Description {
     /// Where a rollout is.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<RolloutStatus>,
+    /// Where an app on this machine stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_status: Option<RealmAppStatus>,
     /// The hosts of a group now.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Resolution>,
@@ -58,23 +66,37 @@ impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
         let (kind, name) = object(&self.object)?;
-        let realm = ControllerRealm(context.client().await?);
-        let stored = one(&realm, kind.name, name).await?;
+        let mut found = None;
+        for realm in self.realm.of_kinds(context, &[kind.name]).await? {
+            if found.is_none() {
+                found = find(&realm, kind.name, name).await?.map(|object| (realm, object));
+            }
+        }
+        let (realm, stored) = found.ok_or_else(|| missing(kind.name, name))?;
         let (mut node, mut members, mut hosts) = (None, None, HashMap::default());
-        let (mut tools, mut status) = (Vec::new(), None);
-        if kind.name == EdgeNode::NAME {
-            hosts = host_names(realm.hosts().await?);
-            let nodes = realm.0.list_nodes(ListNodes::default()).await?;
-            node = nodes.into_iter().find(|node| node.node_id.as_str() == stored.key.name);
-            tools = realm.0.list_tools(ListTools { node: Some(stored.key.name.clone()) }).await?;
-            tools.retain(|tool| tool.custom);
-        } else if kind.name == EdgeGroup::NAME {
-            members = Some(realm.0.resolve_target(&format!("group:{name}")).await?);
-        } else if kind.name == Rollout::NAME {
-            status = rollouts::statuses(&realm.0, [name.to_owned()]).await?.into_iter().flatten().next();
+        let (mut tools, mut status, mut app_status) = (Vec::new(), None, None);
+        match &realm {
+            AnyRealm::Local(realm) if kind.name == App::NAME => {
+                app_status = realm.client.realm(&GetAppStatus { app: name.to_owned() }).await?;
+            }
+            AnyRealm::Controller(realm) if kind.name == EdgeNode::NAME => {
+                hosts = host_names(realm.hosts().await?);
+                let nodes = realm.client().list_nodes(ListNodes::default()).await?;
+                node = nodes.into_iter().find(|node| node.node_id.as_str() == stored.key.name);
+                tools = realm.client().list_tools(ListTools { node: Some(stored.key.name.clone()) }).await?;
+                tools.retain(|tool| tool.custom);
+            }
+            AnyRealm::Controller(realm) if kind.name == EdgeGroup::NAME => {
+                members = Some(realm.client().resolve_target(&format!("group:{name}")).await?);
+            }
+            AnyRealm::Controller(realm) if kind.name == Rollout::NAME => {
+                let statuses = rollouts::statuses(realm.client(), [name.to_owned()]).await?;
+                status = statuses.into_iter().flatten().next();
+            }
+            AnyRealm::Local(_) | AnyRealm::Controller(_) => {}
         }
         let object = StoredObject::new(&stored, &hosts)?;
-        let description = Description { object, node, tools, status, members };
+        let description = Description { object, node, tools, status, app_status, members };
         self.output.show(&description, text)?;
         Ok(ExitCode::Success)
     }
@@ -118,6 +140,11 @@ fn text(description: &Description) -> String {
             text += "hosts:\n";
             text += &indented(rollouts::hosts_table(&status.hosts));
         }
+    }
+    if let Some(status) = &description.app_status {
+        text += "status:\n";
+        let lines = [("state", status.condition.clone()), ("reason", status.reason.clone())];
+        text += &indented(fields(lines.into_iter().filter(|(_, value)| !value.is_empty())));
     }
     if let Some(members) = &description.members {
         text += "members:\n";

@@ -1,15 +1,17 @@
 //! `aegis diff`
 
 use aegis_core::ExitCode;
-use aegis_engine::apply::preview;
+use aegis_engine::plan::Plan;
 use clap::ValueEnum;
 
 use crate::{
     context::ContextArgs,
+    declared::{self, Wanted},
     failure::Failure,
     manifests::{ManifestArgs, OwnerArgs},
-    output, reconcile,
+    output,
     render::{self, Shown},
+    secret_values::SecretArgs,
     terminal::{Paint, Stream},
 };
 
@@ -29,6 +31,8 @@ pub struct Args {
     /// Show conflicts as taken over
     #[arg(long)]
     force_conflicts: bool,
+    #[command(flatten)]
+    secrets: SecretArgs,
     /// Exit 10 when there are differences, 11 when there are conflicts
     #[arg(long)]
     exit_code: bool,
@@ -53,23 +57,23 @@ enum Format {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let declared = reconcile::plan_manifests(
-            context,
-            &self.manifests,
-            &self.owner,
-            self.force_conflicts,
-            "diff",
-            true,
-        )
-        .await?;
-        let report = preview(&declared.plan);
+        let wanted = Wanted {
+            manifests: &self.manifests,
+            owner: &self.owner,
+            secrets: &self.secrets,
+            force_conflicts: self.force_conflicts,
+            verb: "diff",
+            use_cache: true,
+        };
+        let declared = declared::plan(context, wanted).await?;
+        let report = declared.preview();
         output::print(&match self.output {
             Format::Text => render::plan_text(&report, Shown::Differences, Paint::of(Stream::Stdout)),
             Format::Json => output::json(&report)?,
             Format::Yaml => output::yaml(&report)?,
             Format::Markdown => render::markdown(&report),
         })?;
-        Ok(match (self.exit_code, report.has_conflicts(), declared.plan.has_differences()) {
+        Ok(match (self.exit_code, report.has_conflicts(), declared.plans().any(Plan::has_differences)) {
             (true, true, _) => ExitCode::OwnershipConflict,
             (true, false, true) => ExitCode::Differences,
             _ => ExitCode::Success,

@@ -9,16 +9,19 @@ use crate::{
     context::ContextArgs,
     failure::Failure,
     output::{self, Format, OutputArgs},
-    realm::ControllerRealm,
+    realms::RealmArgs,
 };
 
 /// Print what is declared as manifests
 ///
-/// The output can be applied: `aegis export > fleet.yaml; aegis diff -f fleet.yaml` shows no differences.
+/// Values of secrets are never printed: in their place stand digests, by which the values stay as they are. The output
+/// can be applied: `aegis export > fleet.yaml; aegis diff -f fleet.yaml` shows no differences.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this kind
     kind: Option<String>,
+    #[command(flatten)]
+    realm: RealmArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -30,9 +33,12 @@ impl Args {
             Some(text) => vec![kind(text)?.name],
             None => KINDS.iter().map(|info| info.name).collect(),
         };
-        let realm = ControllerRealm(context.client().await?);
         let mut documents = Vec::new();
-        for object in realm.objects(&kinds).await? {
+        let mut objects = Vec::new();
+        for realm in self.realm.of_kinds(context, &kinds).await? {
+            objects.extend(realm.objects(&kinds).await?);
+        }
+        for object in objects {
             let document = Document::of_stored(&object.key, &object.body)
                 .map_err(|error| Failure::generic(format!("{}: {error}", object.key)))?;
             // A host of which nothing is declared needs no manifest.

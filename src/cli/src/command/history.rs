@@ -1,12 +1,14 @@
 //! `aegis history`
 
 use aegis_core::ExitCode;
-use aegis_wire::operator::{History, HistoryEntry, ListHistory, PlanNumber};
+use aegis_wire::operator::{History, HistoryEntry, ListHistory};
 
 use crate::{
     context::ContextArgs,
     failure::Failure,
     output::{OutputArgs, fields, table},
+    past,
+    realms::HistoryRealm,
 };
 
 /// List every applied plan, newest first, or show one: who, what, when
@@ -25,26 +27,24 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     owner: Option<aegis_core::Owner>,
     #[command(flatten)]
+    realm: HistoryRealm,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let client = context.client().await?;
+        let realm = self.realm.one(context).await?;
         if let Some(revision) = self.revision {
-            let history =
-                client.get_history(PlanNumber(revision)).await.map_err(|error| match error.code {
-                    aegis_wire::Code::NotFound => {
-                        Failure::not_found(format!("there is no revision {revision}"))
-                            .hint("`aegis history` lists the revisions")
-                    }
-                    _ => error.into(),
-                })?;
+            let history = past::one(&realm, revision).await?.ok_or_else(|| {
+                Failure::not_found(format!("there is no revision {revision}"))
+                    .hint("`aegis history` lists the revisions")
+            })?;
             self.output.show(&history, one)?;
         } else {
             let which = ListHistory { limit: Some(self.limit).filter(|n| *n > 0), owner: self.owner };
-            let entries = client.list_history(which).await?;
+            let entries = past::all(&realm, which).await?;
             self.output.show(entries.as_slice(), |entries| {
                 let heads = ["REVISION", "WHEN", "WHO", "OWNER", "SOURCE", "RESULT"];
                 table(heads, entries.iter().map(row))

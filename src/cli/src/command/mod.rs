@@ -25,6 +25,7 @@ pub mod rollout;
 pub mod run;
 pub mod schema;
 pub mod secret;
+mod states;
 pub mod status;
 mod stored;
 pub mod task;

@@ -5,9 +5,10 @@ use aegis_engine::rollback;
 
 use crate::{
     context::ContextArgs,
+    declared::Declared,
     failure::Failure,
     output::OutputArgs,
-    realm::ControllerRealm,
+    realms::HistoryRealm,
     reconcile::{self, ApplyArgs},
 };
 
@@ -23,6 +24,8 @@ pub struct Args {
     #[arg(long)]
     force_conflicts: bool,
     #[command(flatten)]
+    realm: HistoryRealm,
+    #[command(flatten)]
     apply: ApplyArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -31,12 +34,10 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let client = context.client().await?;
-        let realm = ControllerRealm(client.clone());
+        let realm = self.realm.one(context).await?;
         let (owner, wishes) = rollback::wishes(&realm, Revision(self.revision)).await?;
         let source = format!("rollback {}", self.revision);
-        let (realm, plan) =
-            reconcile::plan_wishes(&client, owner, source, wishes, self.force_conflicts).await?;
-        reconcile::carry_out(&realm, plan, self.apply, self.output).await
+        let plan = reconcile::plan_in(&realm, owner, source, wishes, self.force_conflicts).await?;
+        reconcile::carry_out_all(Declared { parts: vec![(realm, plan)] }, self.apply, self.output).await
     }
 }

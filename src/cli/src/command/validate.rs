@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     manifests::ManifestArgs,
     output::{Format, OutputArgs, json, print, yaml},
+    secret_values,
 };
 
 /// Check manifests without asking anybody
@@ -75,7 +76,11 @@ fn validate(sources: &Sources) -> Result<usize, Diagnostics> {
         }
     }
     let texts = manifests.iter().map(|source| (source.name.clone(), source.text.as_bytes()));
-    let documents = Sources::from_texts(texts).and_then(|sources| declare::validate(&sources));
+    let documents = Sources::from_texts(texts).and_then(|sources| {
+        let documents = declare::validate(&sources)?;
+        let unread = secret_values::check(&sources, &documents);
+        if unread.is_empty() { Ok(documents) } else { Err(unread) }
+    });
     match documents {
         Ok(documents) if found.is_empty() => Ok(documents.len() + configs.len()),
         Ok(_) => Err(found),

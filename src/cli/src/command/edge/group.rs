@@ -95,7 +95,7 @@ impl Args {
             Verb::SetPinned { name, add, rm, imperative, output } => {
                 let client = context.client().await?;
                 // Who names a group that isn't there misspelt it: not found, as everywhere.
-                one(&ControllerRealm(client.clone()), EdgeGroup::NAME, name.as_str()).await?;
+                one(&ControllerRealm::new(client.clone()), EdgeGroup::NAME, name.as_str()).await?;
                 let ids = async |given: &[String], by_id_whoever_it_is: bool| {
                     let mut ids = BTreeSet::new();
                     for node in given {
@@ -119,7 +119,7 @@ impl Args {
                     .await
             }
             Verb::Rm { name, imperative, output } => {
-                let realm = ControllerRealm(context.client().await?);
+                let realm = ControllerRealm::new(context.client().await?);
                 let key = one(&realm, EdgeGroup::NAME, name.as_str()).await?.key;
                 let wish = Wish { key, intent: Intent::Delete, document: None };
                 reconcile::imperative(
@@ -158,7 +158,7 @@ async fn edit(
     // What the selector names must be there, as in a manifest.
     match &edit {
         EdgeGroupEdit::Create(Target::Group(group)) => {
-            one(&ControllerRealm(client.clone()), EdgeGroup::NAME, group).await?;
+            one(&ControllerRealm::new(client.clone()), EdgeGroup::NAME, group).await?;
         }
         EdgeGroupEdit::Create(Target::Node(node)) => {
             realm::key(&client, EdgeNode::NAME, node).await?;
@@ -171,7 +171,7 @@ async fn edit(
 }
 
 async fn list(context: &ContextArgs, output: OutputArgs) -> Result<ExitCode, Failure> {
-    let realm = ControllerRealm(context.client().await?);
+    let realm = ControllerRealm::new(context.client().await?);
     let mut rows = Vec::new();
     for object in realm.objects(&[EdgeGroup::NAME]).await? {
         let object = crate::command::stored::StoredObject::new(&object, &std::collections::HashMap::new())?;

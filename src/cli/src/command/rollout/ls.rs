@@ -24,7 +24,7 @@ pub struct Args {
 impl Args {
     /// Runs it.
     pub async fn run(self, context: &ContextArgs) -> Result<ExitCode, Failure> {
-        let realm = ControllerRealm(context.client().await?);
+        let realm = ControllerRealm::new(context.client().await?);
         let objects = realm.objects(&[Rollout::NAME]).await?;
         let names = objects.into_iter().map(|object| object.key.name);
         let known: Vec<RolloutStatus> =
