@@ -162,6 +162,54 @@ mod tests {
     }
 
     #[test]
+    fn command_lines_for_this_machine_are_understood() {
+        for line in [
+            "aegis up",
+            "aegis down",
+            "aegis status",
+            "aegis doctor -o json",
+            "aegis run -- echo hello",
+            "aegis run --image alpine:3.21 -- echo -n --expose",
+            "aegis run --expose 80 --expose 8443:443 -- nginx",
+            "aegis run --env A=1 --env B --secret S --workspace w --memory 1G --cpus 2 --backend qemu --timeout 5m -- make",
+            "aegis exec -it myapp -- sh -c ls",
+            "aegis logs -f myapp --tail 3 --since 10m --source system",
+            "aegis app create --name a --image b --expose 80 -- python -m http.server 80",
+            "aegis app create --name a --kit famiglia",
+            "aegis app logs myapp --follow",
+            "aegis app rollback myapp rel-1",
+            "aegis secret set myapp KEY -----BEGIN",
+            "aegis secret set myapp KEY --stdin",
+            "aegis instance list --all",
+            "aegis instance stop inst-1",
+            "aegis task ls",
+            "aegis image prune",
+            "aegis kit install famiglia.yaml",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+        for line in [
+            "aegis run",
+            "aegis run echo",
+            "aegis run --",
+            "aegis run --expose http -- x",
+            "aegis run --memory 512 -- x",
+            "aegis run --cpus 0 -- x",
+            "aegis run --backend docker -- x",
+            "aegis run --timeout 0 -- x",
+            "aegis run --timeout 5s --expose 80 -- x",
+            "aegis exec myapp ls",
+            "aegis app create --name a -- x",
+            "aegis app create --image b -- x",
+            "aegis app create --name a --image b",
+            "aegis logs",
+            "aegis logs myapp --tail -1",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_exit_2_and_never_taken_for_a_default() {
         for flags in [
             "--mode rolling",

@@ -45,11 +45,18 @@ pub struct Args {
     #[command(flatten)]
     guest: GuestArgs,
     /// End a task that takes longer, such as 30s or 5m
-    #[arg(long, value_name = "DURATION", conflicts_with = "expose")]
+    #[arg(long, value_name = "DURATION", conflicts_with = "expose", value_parser = timeout)]
     timeout: Option<HumanDuration>,
     /// The command, behind --
     #[arg(last = true, required = true)]
     command: Vec<String>,
+}
+
+fn timeout(text: &str) -> Result<HumanDuration, String> {
+    match text.parse::<HumanDuration>() {
+        Ok(timeout) if Duration::from(timeout).is_zero() => Err("no task ends at once; write 30s".to_owned()),
+        read => read.map_err(|error| error.to_string()),
+    }
 }
 
 impl Args {
@@ -107,7 +114,7 @@ async fn run_task(client: &RuntimeClient, create: &CreateTask, asked_for: bool) 
                 }
                 if streams.write().await? == Written::ReaderGone {
                     // What a local command would die of.
-                    client.cancel_task(&task.id).await?;
+                    cancel(client, &task.id).await?;
                     return Ok(Exit::READER_GONE);
                 }
                 if let Some(end) = batch.end {
@@ -120,7 +127,7 @@ async fn run_task(client: &RuntimeClient, create: &CreateTask, asked_for: bool) 
                 }
                 cancelled = true;
                 waiting.clear();
-                client.cancel_task(&task.id).await?;
+                cancel(client, &task.id).await?;
                 give_up.as_mut().reset(tokio::time::Instant::now() + CANCELLED_WITHIN);
             }
             () = &mut give_up, if cancelled => return Ok(ExitCode::Cancelled.into()),
@@ -131,6 +138,14 @@ async fn run_task(client: &RuntimeClient, create: &CreateTask, asked_for: bool) 
         return Err(error.into());
     }
     verdict(&client.task(&task.id).await?, end)
+}
+
+/// One that is over already needs no cancelling.
+async fn cancel(client: &RuntimeClient, id: &str) -> Result<(), Failure> {
+    match client.cancel_task(id).await {
+        Err(error) if ![404, 409].contains(&error.status) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// How the command ends, by how its task did.

@@ -12,7 +12,7 @@ use aegis_edge::{
     state::StateDir,
 };
 
-use crate::{failure::Failure, paths, terminal};
+use crate::{assigned::Here, failure::Failure, local, paths, terminal};
 
 /// Run the daemon of this host until it is told to end
 ///
@@ -41,7 +41,7 @@ impl Args {
             random: Arc::new(SystemRandom),
             dialer: Arc::new(move |endpoint: &aegis_wire::Endpoint| dialer_for(endpoint, &proxies)),
             host: Box::new(|| Host::this(std::env::var_os("PATH").as_deref())),
-            runtime: None,
+            runtime: Some(Arc::new(Here(local::client()?))),
             control: signals().map_err(|error| Failure::generic(format!("signals: {error}")))?,
         };
         match run(RunOptions { state, watch: true }, deps).await {
