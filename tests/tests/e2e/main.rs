@@ -21,6 +21,8 @@ mod rollouts;
 mod rotation;
 mod routing;
 mod runs_of_tenants;
+mod runtime_cli;
+mod runtime_fake;
 mod security;
 mod shapes;
 mod tenants;
