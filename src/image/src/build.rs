@@ -69,6 +69,32 @@ pub fn build(
         .map_err(ImageError::file(path))
 }
 
+/// Merges layers that aren't compressed, writes their image and reads it back; says how many entries it has. For fuzz
+/// targets: nothing of it stays.
+#[doc(hidden)]
+pub fn merge_and_read(layers: &[&[u8]], limits: &Limits) -> Result<usize, ImageError> {
+    let path = Path::new("image");
+    let failed = || ImageError::file(path);
+    let file = || tempfile::tempfile().map_err(failed());
+    let (image, tails, never) = (file()?, file()?, AtomicBool::new(false));
+    let mut merge = Merge::new(Contents::new(image, path, tails), limits, &never);
+    for (index, stream) in layers.iter().enumerate() {
+        merge.layer(LayerRef { index, digest: Digest::of(stream) }, *stream)?;
+    }
+    let (mut tree, mut contents) = merge.finish();
+    guarantee::ensure(&mut tree, &mut contents).map_err(failed())?;
+    erofs::write(&tree, &contents, [0; 16]).map_err(failed())?;
+    let image = contents.image().try_clone().and_then(erofs::Image::open).map_err(failed())?;
+    let mut entries = 0;
+    image
+        .walk(|_, inode| {
+            entries += 1;
+            if inode.kind == erofs::InodeKind::Symlink { image.target(inode).map(|_| ()) } else { Ok(()) }
+        })
+        .map_err(failed())?;
+    Ok(entries)
+}
+
 /// Takes the digest of what is read.
 struct Hashed<R> {
     source: R,

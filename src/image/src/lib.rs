@@ -26,6 +26,8 @@ mod store;
 mod tar;
 mod tree;
 
+#[doc(hidden)]
+pub use build::merge_and_read;
 pub use digest::Digest;
 pub use error::{ImageError, Problem, Violation};
 pub use limits::Limits;

@@ -9,6 +9,8 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     Digest, ImageError, Limits, Violation,
@@ -404,4 +406,35 @@ fn content_that_a_later_layer_removes_takes_no_space() {
     let metadata = std::fs::metadata(&built.path).unwrap();
     assert_eq!(metadata.len(), crate::ROOTFS_DISK_SIZE);
     assert!(metadata.blocks() * 512 < 1 << 20, "{} blocks", metadata.blocks());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Bytes change anywhere, and the check sums of headers are made right again: what comes of it is read or refused.
+    #[test]
+    fn damaged_layers_are_read_or_refused(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
+        let sparse = Draft::new(b'0', "sparse").pax("GNU.sparse.size", "9").pax("GNU.sparse.map", "0,2,5,3");
+        let layer = tar()
+            .directory("a")
+            .entry(Draft::new(b'0', "a/b").xattr("user.x", "y").owner(1 << 30, 5), &[5; 700])
+            .entry(sparse, b"12345")
+            .symlink("l".repeat(120), "a")
+            .hard_link("h", "a/b")
+            .file("a/.wh.c", "");
+        let mut bytes = layer.finish();
+        let headers: Vec<usize> = (0..bytes.len() / 512).map(|block| block * 512).filter(|at| &bytes[at + 257..at + 262] == b"ustar").collect();
+        for (index, value) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        for at in headers {
+            let mut block: [u8; 512] = bytes[at..at + 512].try_into().unwrap();
+            crate::tar::writer::sign(&mut block);
+            bytes[at..at + 512].copy_from_slice(&block);
+        }
+        if let Ok(entries) = crate::merge_and_read(&[&bytes], &Limits::default()) {
+            prop_assert!(entries >= 11);
+        }
+    }
 }
