@@ -17,7 +17,7 @@ use std::{
 
 use aegis_kinds::{ValueDigest, is_variable};
 use aegis_store::{Batch, Store, StoreError};
-use aws_lc_rs::hmac;
+use aegis_wire::runtime::realm::DigestKey;
 use zeroize::Zeroizing;
 
 use self::key::MasterKey;
@@ -230,14 +230,16 @@ impl Secrets {
         Ok(values)
     }
 
-    /// A digest of a value that tells nobody without the key whether two are the same, and stays the same when the
-    /// master key is replaced.
-    pub fn digest(&self, value: &str) -> Result<ValueDigest, SecretError> {
+    /// The key of digests. It stays the same when the master key is replaced.
+    pub fn digest_key(&self) -> Result<DigestKey, SecretError> {
         let entry = self.store.get(DIGEST_KEY)?.ok_or(SecretError::Crypto("there is no key of digests"))?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.open_row(DIGEST_KEY, &entry.value)?);
-        let tag = hmac::sign(&key, value.as_bytes());
-        let mac = tag.as_ref().try_into().map_err(|_| SecretError::Crypto("a digest of another length"))?;
-        Ok(ValueDigest::new(mac))
+        Ok(DigestKey::new(&self.open_row(DIGEST_KEY, &entry.value)?))
+    }
+
+    /// A digest of the value of the secret that is kept as `object`: without the key nobody can tell from it whether
+    /// two values are the same.
+    pub fn digest(&self, object: &str, value: &str) -> Result<ValueDigest, SecretError> {
+        Ok(self.digest_key()?.digest(object, value))
     }
 
     /// Makes the key of digests if there is none.

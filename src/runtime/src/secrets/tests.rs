@@ -136,10 +136,10 @@ fn rotation_seals_everything_anew_and_ends_after_a_crash() {
 fn a_digest_tells_equal_values_and_outlives_the_key() {
     let (directory, store) = (tempfile::tempdir().unwrap(), store());
     let secrets = secrets(directory.path(), &store).unwrap();
-    let digest = secrets.digest("a").unwrap();
-    assert_ne!(digest, secrets.digest("b").unwrap());
+    let digest = secrets.digest("A", "a").unwrap();
+    assert_ne!(digest, secrets.digest("A", "b").unwrap());
     secrets.rotate().unwrap();
-    assert_eq!(secrets.digest("a").unwrap(), digest);
+    assert_eq!(secrets.digest("A", "a").unwrap(), digest);
     assert!(store.revision() > Revision(0));
 }
 
