@@ -16,6 +16,7 @@ mod cli;
 mod command;
 mod context;
 mod declared;
+mod deliveries;
 mod doctor;
 mod environment;
 mod exit;

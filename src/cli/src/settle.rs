@@ -14,6 +14,7 @@ use aegis_kinds::{EdgeNode, Rollout, Spec};
 use aegis_wire::operator::{ListNodes, OperatorClient, RolloutPhase};
 
 use crate::{
+    deliveries,
     failure::Failure,
     realm::ControllerRealm,
     realms::AnyRealm,
@@ -87,7 +88,9 @@ impl Unsettled {
             let generation = if *anew { revision(realm, name).await? } else { None };
             awaited.push(Awaited { name: name.clone(), generation });
         }
-        ends(&realm.0, &awaited).await
+        let code = ends(&realm.0, &awaited).await?;
+        deliveries::wait(&realm.0, &self.apps).await?;
+        Ok(code)
     }
 
     /// Until every connected host says that it is draining, or isn't, as was declared.

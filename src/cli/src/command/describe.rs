@@ -6,7 +6,7 @@ use aegis_core::{ExitCode, Kind};
 use aegis_engine::realm::Realm;
 use aegis_kinds::{App, EdgeGroup, EdgeNode, Rollout};
 use aegis_wire::{
-    operator::{ListNodes, ListTools, Node, Resolution, RolloutStatus, Tool},
+    operator::{Delivery, ListNodes, ListTools, Node, Resolution, RolloutStatus, Tool},
     runtime::realm::{GetAppStatus, RealmAppStatus},
 };
 use serde::Serialize;
@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     context::ContextArgs,
+    deliveries,
     failure::Failure,
     fleet::visible,
     output::{OutputArgs, fields, yaml},
-    realms::{AnyRealm, RealmArgs},
+    realms::{AnyRealm, RealmArgs, may_be_local},
     rollouts,
 };
 
@@ -57,6 +58,9 @@ struct Description {
     /// Where an app on this machine stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     app_status: Option<RealmAppStatus>,
+    /// How the hosts of its target stand with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<Delivery>>,
     /// The hosts of a group now.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Resolution>,
@@ -74,7 +78,7 @@ impl Args {
         }
         let (realm, stored) = found.ok_or_else(|| missing(kind.name, name))?;
         let (mut node, mut members, mut hosts) = (None, None, HashMap::default());
-        let (mut tools, mut status, mut app_status) = (Vec::new(), None, None);
+        let (mut tools, mut status, mut app_status, mut deliveries) = (Vec::new(), None, None, None);
         match &realm {
             AnyRealm::Local(realm) if kind.name == App::NAME => {
                 app_status = realm.client.realm(&GetAppStatus { app: name.to_owned() }).await?;
@@ -93,10 +97,13 @@ impl Args {
                 let statuses = rollouts::statuses(realm.client(), [name.to_owned()]).await?;
                 status = statuses.into_iter().flatten().next();
             }
+            AnyRealm::Controller(realm) if may_be_local(kind.name) => {
+                deliveries = Some(deliveries::of(realm.client(), kind.name, Some(name)).await?);
+            }
             AnyRealm::Local(_) | AnyRealm::Controller(_) => {}
         }
         let object = StoredObject::new(&stored, &hosts)?;
-        let description = Description { object, node, tools, status, app_status, members };
+        let description = Description { object, node, tools, status, app_status, deliveries, members };
         self.output.show(&description, text)?;
         Ok(ExitCode::Success)
     }
@@ -145,6 +152,12 @@ fn text(description: &Description) -> String {
         text += "status:\n";
         let lines = [("state", status.condition.clone()), ("reason", status.reason.clone())];
         text += &indented(fields(lines.into_iter().filter(|(_, value)| !value.is_empty())));
+    }
+    if let Some(deliveries) = &description.deliveries {
+        text += &format!("hosts: {}\n", deliveries::summary(deliveries.iter()));
+        if !deliveries.is_empty() {
+            text += &indented(deliveries::hosts_table(deliveries));
+        }
     }
     if let Some(members) = &description.members {
         text += "members:\n";

@@ -3,13 +3,14 @@
 use aegis_core::{Kind, fleet::TargetOutcome};
 use aegis_kinds::{App, Rollout};
 use aegis_wire::{
-    operator::RolloutStatus,
+    operator::{Delivery, RolloutStatus},
     runtime::realm::{GetAppStatus, RealmAppStatus},
 };
 use serde::Serialize;
 
 use super::stored::StoredObject;
 use crate::{
+    deliveries,
     failure::Failure,
     output::table,
     realms::{AnyRealm, RealmName, may_be_local},
@@ -34,6 +35,7 @@ pub struct Seen {
 enum State {
     Rollout(Box<RolloutStatus>),
     App(RealmAppStatus),
+    Hosts(Vec<Delivery>),
 }
 
 /// With where each stands.
@@ -51,6 +53,11 @@ pub async fn seen(realm: &AnyRealm, kind: &str, objects: Vec<StoredObject>) -> R
                 let status = realm.client.realm(&GetAppStatus { app: object.name.clone() }).await?;
                 states.push(status.map(State::App));
             }
+        }
+        AnyRealm::Controller(realm) if may_be_local(kind) => {
+            let all = deliveries::of(realm.client(), kind, None).await?;
+            let of = |name: &str| all.iter().filter(|one| one.key.name == name).cloned().collect();
+            states.extend(objects.iter().map(|object| Some(State::Hosts(of(&object.name)))));
         }
         _ => {}
     }
@@ -97,6 +104,7 @@ fn app(seen: &Seen) -> [String; 6] {
     let [name, declared, owners, revision] = row(seen);
     let state = match &seen.status {
         Some(State::App(status)) => status.condition.clone(),
+        Some(State::Hosts(deliveries)) => deliveries::summary(deliveries.iter()),
         _ => String::new(),
     };
     [name, seen.realm.unwrap_or_default().to_owned(), state, declared, owners, revision]
