@@ -36,8 +36,8 @@ const DRAWN_EVERY: Duration = Duration::from_millis(200);
   aegis run --memory 1G --cpus 2 --timeout 5m --env CI --secret TOKEN --workspace build -- make
 Exit codes: the command's own; 1 when it couldn't be run, 7 cancelled, 8 out of time.")]
 pub struct Args {
-    /// The image to take the file system from [default: a small one of Aegis' own]
-    #[arg(long)]
+    /// The image to take the file system from: a reference, oci:DIR or docker-archive:FILE [default: a small one of Aegis' own]
+    #[arg(long, value_parser = local::image)]
     image: Option<String>,
     /// A port of the guest to reach from here, GUEST or HOST:GUEST; may be repeated; serves until Ctrl-C
     #[arg(long, value_name = "PORT", value_parser = local::expose)]
@@ -137,7 +137,11 @@ async fn run_task(client: &RuntimeClient, create: &CreateTask, asked_for: bool) 
     if let End::Broken(error) = end {
         return Err(error.into());
     }
-    verdict(&client.task(&task.id).await?, end)
+    match client.task(&task.id).await {
+        // One that was over when it was cancelled is forgotten.
+        Err(error) if error.status == 404 && cancelled => Ok(ExitCode::Cancelled.into()),
+        task => verdict(&task?, end),
+    }
 }
 
 /// One that is over already needs no cancelling.

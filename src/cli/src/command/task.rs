@@ -41,6 +41,11 @@ impl Args {
         match self.verb {
             Verb::Ls { output } => output.show(client.tasks().await?.as_slice(), text)?,
             Verb::Cancel { task } => {
+                // One that is over would be forgotten.
+                let state = client.task(&task).await?.state;
+                if state.is_over() {
+                    return Err(Failure::generic(format!("{task} is over: {}", word(state))));
+                }
                 client.cancel_task(&task).await?;
                 output::print(&format!("Task {task} cancelled\n"))?;
             }

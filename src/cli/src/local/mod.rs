@@ -4,6 +4,7 @@ mod batch;
 mod daemon;
 mod expose;
 mod guest_args;
+mod image;
 mod keyboard;
 #[cfg(test)]
 pub mod sample;
@@ -21,6 +22,7 @@ pub use batch::{Batch, End};
 pub use daemon::{Daemon, State, program};
 pub use expose::{expose, ports};
 pub use guest_args::{GuestArgs, own_variable};
+pub use image::image;
 pub use keyboard::{Keyboard, terminal_size};
 pub use serving::{OnInterrupt, Serving};
 pub use signals::Signals;

@@ -1,6 +1,6 @@
 //! An instance in the foreground: shown when it is ready, watched while it runs, deleted at Ctrl-C.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aegis_core::ExitCode;
 use aegis_wire::runtime::{Instance, InstanceState, RuntimeClient, RuntimeError};
@@ -10,6 +10,8 @@ use crate::{exit::Exit, failure::Failure, output};
 
 /// How often a booting instance is looked at.
 const LOOK_SOON: Duration = Duration::from_millis(50);
+/// How long an instance may be shown as stopped before it boots.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 /// How often a running one is. Its logs aren't followed for this: a follower would keep it awake.
 const LOOK_LATER: Duration = Duration::from_millis(500);
 
@@ -40,7 +42,7 @@ enum Standing {
     Up,
     /// It ended by itself, with its code.
     Ended(i32),
-    /// Somebody else stopped it.
+    /// Somebody else stopped it, or it hasn't begun.
     Stopped(String),
     /// It didn't start, or broke down.
     Failed(String),
@@ -63,6 +65,7 @@ impl Serving<'_> {
         let mut signals = Signals::listen()?;
         let id = instance.id.clone();
         let mut shown = false;
+        let begun = Instant::now();
         let mut instance = instance;
         loop {
             match standing(&instance) {
@@ -83,6 +86,8 @@ impl Serving<'_> {
                     }
                     return Ok(Exit::of_process(code));
                 }
+                // It was only just made.
+                Standing::Stopped(_) if !shown && begun.elapsed() < BEGINS_WITHIN => {}
                 Standing::Stopped(how) => return Err(Failure::generic(format!("{id} {how}"))),
                 Standing::Failed(why) => return Err(failed(&id, &why, None)),
             }

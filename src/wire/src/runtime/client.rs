@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     App, CreateApp, CreateInstance, CreateTask, Exec, Image, Instance, Kit, Pruned, Publish, PutSecret,
-    Release, Rollback, RuntimeError, SecretNames, Serve, Source, Status, Task, UpdateApp,
+    Release, Rollback, Rotated, RuntimeError, SecretNames, Serve, Source, Status, Task, UpdateApp,
     connection::{Answer, Call, send, whole},
     records_client::{ExecSender, Records, open},
 };
@@ -200,6 +200,10 @@ impl RuntimeClient {
     /// Deletes a secret of an app, or of the workspace.
     pub async fn delete_secret(&self, app: Option<&str>, key: &str) -> Result<(), RuntimeError> {
         self.delete(&secret_path(app, Some(key))).await
+    }
+    /// Seals all secrets with a new key.
+    pub async fn rotate_secrets(&self) -> Result<Rotated, RuntimeError> {
+        self.post("/v1/secrets/rotate", &serde_json::Map::new()).await
     }
 
     /// Installs a kit, or its new version.

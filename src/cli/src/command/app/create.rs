@@ -20,8 +20,8 @@ pub struct Args {
     /// Its name: the router has it at http://NAME.localhost:8099
     #[arg(long)]
     name: String,
-    /// The image to take the file system from
-    #[arg(long, required_unless_present = "kit")]
+    /// The image to take the file system from: a reference, oci:DIR or docker-archive:FILE
+    #[arg(long, required_unless_present = "kit", value_parser = local::image)]
     image: Option<String>,
     /// The kit to take image, defaults and required secrets from
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod delete;
 mod list;
+mod rotate;
 mod set;
 mod value;
 
@@ -29,6 +30,7 @@ enum Command {
     SetWorkspace(set::WorkspaceArgs),
     ListWorkspace(list::WorkspaceArgs),
     DeleteWorkspace(delete::WorkspaceArgs),
+    Rotate(rotate::Args),
 }
 
 impl Args {
@@ -41,6 +43,7 @@ impl Args {
             Command::SetWorkspace(args) => args.run().await,
             Command::ListWorkspace(args) => args.run().await,
             Command::DeleteWorkspace(args) => args.run().await,
+            Command::Rotate(args) => args.run().await,
         }
     }
 }
