@@ -898,6 +898,9 @@ _aegis() {
             aegis__subcmd__help__subcmd__secret,list-workspace)
                 cmd="aegis__subcmd__help__subcmd__secret__subcmd__list__subcmd__workspace"
                 ;;
+            aegis__subcmd__help__subcmd__secret,rotate)
+                cmd="aegis__subcmd__help__subcmd__secret__subcmd__rotate"
+                ;;
             aegis__subcmd__help__subcmd__secret,set)
                 cmd="aegis__subcmd__help__subcmd__secret__subcmd__set"
                 ;;
@@ -1066,6 +1069,9 @@ _aegis() {
             aegis__subcmd__secret,list-workspace)
                 cmd="aegis__subcmd__secret__subcmd__list__subcmd__workspace"
                 ;;
+            aegis__subcmd__secret,rotate)
+                cmd="aegis__subcmd__secret__subcmd__rotate"
+                ;;
             aegis__subcmd__secret,set)
                 cmd="aegis__subcmd__secret__subcmd__set"
                 ;;
@@ -1086,6 +1092,9 @@ _aegis() {
                 ;;
             aegis__subcmd__secret__subcmd__help,list-workspace)
                 cmd="aegis__subcmd__secret__subcmd__help__subcmd__list__subcmd__workspace"
+                ;;
+            aegis__subcmd__secret__subcmd__help,rotate)
+                cmd="aegis__subcmd__secret__subcmd__help__subcmd__rotate"
                 ;;
             aegis__subcmd__secret__subcmd__help,set)
                 cmd="aegis__subcmd__secret__subcmd__help__subcmd__set"
@@ -1545,7 +1554,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__apply)
-            opts="-f -R -y -o -h -V --filename --recursive --owner --prune --force-conflicts --dry-run --yes --timeout --wait --output --context --help --version"
+            opts="-f -R -y -o -h -V --filename --recursive --owner --prune --force-conflicts --identity --dry-run --yes --timeout --wait --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1560,6 +1569,10 @@ _aegis() {
                     return 0
                     ;;
                 --owner)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2367,7 +2380,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__delete)
-            opts="-f -R -y -o -h -V --filename --recursive --dry-run --yes --timeout --output --context --help --version"
+            opts="-f -R -y -o -h -V --filename --recursive --realm --dry-run --yes --timeout --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2379,6 +2392,10 @@ _aegis() {
                     ;;
                 -f)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -W "local controller" -- "${cur}"))
                     return 0
                     ;;
                 --timeout)
@@ -2405,12 +2422,16 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__describe)
-            opts="-o -h -V --output --context --help --version"
+            opts="-o -h -V --realm --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --realm)
+                    COMPREPLY=($(compgen -W "local controller" -- "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
                     return 0
@@ -2431,7 +2452,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__diff)
-            opts="-f -R -o -h -V --filename --recursive --owner --prune --force-conflicts --exit-code --output --context --help --version"
+            opts="-f -R -o -h -V --filename --recursive --owner --prune --force-conflicts --identity --exit-code --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2446,6 +2467,10 @@ _aegis() {
                     return 0
                     ;;
                 --owner)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4453,12 +4478,16 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__export)
-            opts="-o -h -V --output --context --help --version"
+            opts="-o -h -V --realm --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --realm)
+                    COMPREPLY=($(compgen -W "local controller" -- "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
                     return 0
@@ -4479,12 +4508,16 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__get)
-            opts="-o -h -V --output --context --help --version"
+            opts="-o -h -V --realm --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --realm)
+                    COMPREPLY=($(compgen -W "local controller" -- "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
                     return 0
@@ -5849,7 +5882,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help__subcmd__secret)
-            opts="set list delete set-workspace list-workspace delete-workspace"
+            opts="set list delete set-workspace list-workspace delete-workspace rotate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5905,6 +5938,20 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__help__subcmd__secret__subcmd__list__subcmd__workspace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__help__subcmd__secret__subcmd__rotate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -6031,7 +6078,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__history)
-            opts="-o -h -V --limit --owner --output --context --help --version"
+            opts="-o -h -V --limit --owner --realm --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6043,6 +6090,10 @@ _aegis() {
                     ;;
                 --owner)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -W "local controller" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -6745,12 +6796,16 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__rollback)
-            opts="-y -o -h -V --force-conflicts --dry-run --yes --timeout --output --context --help --version"
+            opts="-y -o -h -V --force-conflicts --realm --dry-run --yes --timeout --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --realm)
+                    COMPREPLY=($(compgen -W "local controller" -- "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -7093,7 +7148,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__secret)
-            opts="-h -V --context --help --version set list delete set-workspace list-workspace delete-workspace help"
+            opts="-h -V --context --help --version set list delete set-workspace list-workspace delete-workspace rotate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7147,7 +7202,7 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__secret__subcmd__help)
-            opts="set list delete set-workspace list-workspace delete-workspace help"
+            opts="set list delete set-workspace list-workspace delete-workspace rotate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -7230,6 +7285,20 @@ _aegis() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aegis__subcmd__secret__subcmd__help__subcmd__rotate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aegis__subcmd__secret__subcmd__help__subcmd__set)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -7285,6 +7354,32 @@ _aegis() {
             return 0
             ;;
         aegis__subcmd__secret__subcmd__list__subcmd__workspace)
+            opts="-o -h -V --output --context --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aegis__subcmd__secret__subcmd__rotate)
             opts="-o -h -V --output --context --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

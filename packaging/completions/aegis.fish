@@ -74,7 +74,7 @@ yaml\t'For both'"
 complete -c aegis -n "__fish_aegis_using_subcommand doctor" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand doctor" -s V -l version -d 'Print version'
-complete -c aegis -n "__fish_aegis_using_subcommand run" -l image -d 'The image to take the file system from [default: a small one of Aegis\' own]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand run" -l image -d 'The image to take the file system from: a reference, oci:DIR or docker-archive:FILE [default: a small one of Aegis\' own]' -r
 complete -c aegis -n "__fish_aegis_using_subcommand run" -l expose -d 'A port of the guest to reach from here, GUEST or HOST:GUEST; may be repeated; serves until Ctrl-C' -r
 complete -c aegis -n "__fish_aegis_using_subcommand run" -l env -d 'A variable of its environment; K alone takes the value from this one; may be repeated' -r
 complete -c aegis -n "__fish_aegis_using_subcommand run" -l secret -d 'A secret of the workspace that it gets as a variable; may be repeated' -r
@@ -121,7 +121,7 @@ complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_sub
 complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "rm" -d 'Delete an app with its releases, secrets and instances'
 complete -c aegis -n "__fish_aegis_using_subcommand app; and not __fish_seen_subcommand_from create publish serve list ls info logs rollback delete rm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l name -d 'Its name: the router has it at http://NAME.localhost:8099' -r
-complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l image -d 'The image to take the file system from' -r
+complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l image -d 'The image to take the file system from: a reference, oci:DIR or docker-archive:FILE' -r
 complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l kit -d 'The kit to take image, defaults and required secrets from' -r
 complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l expose -d 'A port of the guest to reach from here, GUEST or HOST:GUEST; may be repeated' -r
 complete -c aegis -n "__fish_aegis_using_subcommand app; and __fish_seen_subcommand_from create" -l env -d 'A variable of its environment; K alone takes the value from this one; may be repeated' -r
@@ -320,16 +320,17 @@ complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subco
 complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Remove an image that nothing needs'
 complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove all images that no release and no instance needs'
 complete -c aegis -n "__fish_aegis_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -s V -l version -d 'Print version'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "set" -d 'Set a secret of an app'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "list" -d 'List the names of an app\'s secrets; values are never shown'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "delete" -d 'Delete a secret of an app'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
-complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "set" -d 'Set a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "list" -d 'List the names of an app\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "delete" -d 'Delete a secret of an app'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "rotate" -d 'Seal all secrets of this machine with a new key'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and not __fish_seen_subcommand_from set list delete set-workspace list-workspace delete-workspace rotate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -l stdin -d 'Read the value from standard input; a newline at its end isn\'t part of it'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -356,12 +357,19 @@ complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subc
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete-workspace" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete-workspace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from delete-workspace" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For both'"
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s V -l version -d 'Print version'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set" -d 'Set a secret of an app'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the names of an app\'s secrets; values are never shown'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete a secret of an app'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
+complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Seal all secrets of this machine with a new key'
 complete -c aegis -n "__fish_aegis_using_subcommand secret; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand kit; and not __fish_seen_subcommand_from install list ls info uninstall help" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -406,6 +414,7 @@ complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcomm
 complete -c aegis -n "__fish_aegis_using_subcommand kit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -s f -l filename -d 'A manifest file, a directory of them, or - for standard input; may be repeated' -r
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -l owner -d 'Who declares this [default: the name of the manifests\' directory]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l identity -d 'An age identity file that opens secrets with `valueFrom.age`; may be repeated [default: $AEGIS_AGE_IDENTITY, else ~/.aegis/age.key]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
@@ -416,11 +425,12 @@ complete -c aegis -n "__fish_aegis_using_subcommand apply" -l prune -d 'Remove w
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -l force-conflicts -d 'Take over fields that other owners set'
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -l dry-run -d 'Show the plan and change nothing'
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -s y -l yes -d 'Apply without asking'
-complete -c aegis -n "__fish_aegis_using_subcommand apply" -l wait -d 'Wait until connected hosts drain as declared and the declared rollouts are over, at most --timeout [default: 1m]'
+complete -c aegis -n "__fish_aegis_using_subcommand apply" -l wait -d 'Wait until connected hosts drain as declared, and the declared rollouts and apps are done, at most --timeout [default: 1m]'
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand apply" -s V -l version -d 'Print version'
 complete -c aegis -n "__fish_aegis_using_subcommand diff" -s f -l filename -d 'A manifest file, a directory of them, or - for standard input; may be repeated' -r
 complete -c aegis -n "__fish_aegis_using_subcommand diff" -l owner -d 'Who declares this [default: the name of the manifests\' directory]' -r
+complete -c aegis -n "__fish_aegis_using_subcommand diff" -l identity -d 'An age identity file that opens secrets with `valueFrom.age`; may be repeated [default: $AEGIS_AGE_IDENTITY, else ~/.aegis/age.key]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand diff" -s o -l output -d 'How to show the plan' -r -f -a "text\t'For people'
 json\t'For programs'
 yaml\t'For both'
@@ -440,12 +450,16 @@ complete -c aegis -n "__fish_aegis_using_subcommand validate" -l context -d 'The
 complete -c aegis -n "__fish_aegis_using_subcommand validate" -s R -l recursive -d 'Read the directories in a directory too'
 complete -c aegis -n "__fish_aegis_using_subcommand validate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand validate" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand get" -l realm -d 'Where to look [default: for App, Kit and Secret, aegisd on this machine and, where one is set, the controller]' -r -f -a "local\t'aegisd on this machine'
+controller\t'The controller of the context'"
 complete -c aegis -n "__fish_aegis_using_subcommand get" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For both'"
 complete -c aegis -n "__fish_aegis_using_subcommand get" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand get" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand describe" -l realm -d 'Where to look [default: for App, Kit and Secret, aegisd on this machine and, where one is set, the controller]' -r -f -a "local\t'aegisd on this machine'
+controller\t'The controller of the context'"
 complete -c aegis -n "__fish_aegis_using_subcommand describe" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For both'"
@@ -453,6 +467,8 @@ complete -c aegis -n "__fish_aegis_using_subcommand describe" -l context -d 'The
 complete -c aegis -n "__fish_aegis_using_subcommand describe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand describe" -s V -l version -d 'Print version'
 complete -c aegis -n "__fish_aegis_using_subcommand delete" -s f -l filename -d 'Delete what these manifests declare: a file, a directory, or -; may be repeated' -r
+complete -c aegis -n "__fish_aegis_using_subcommand delete" -l realm -d 'Where to look [default: for App, Kit and Secret, aegisd on this machine and, where one is set, the controller]' -r -f -a "local\t'aegisd on this machine'
+controller\t'The controller of the context'"
 complete -c aegis -n "__fish_aegis_using_subcommand delete" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
 complete -c aegis -n "__fish_aegis_using_subcommand delete" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
@@ -463,6 +479,8 @@ complete -c aegis -n "__fish_aegis_using_subcommand delete" -l dry-run -d 'Show 
 complete -c aegis -n "__fish_aegis_using_subcommand delete" -s y -l yes -d 'Apply without asking'
 complete -c aegis -n "__fish_aegis_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand delete" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand export" -l realm -d 'Where to look [default: for App, Kit and Secret, aegisd on this machine and, where one is set, the controller]' -r -f -a "local\t'aegisd on this machine'
+controller\t'The controller of the context'"
 complete -c aegis -n "__fish_aegis_using_subcommand export" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For both'"
@@ -477,12 +495,16 @@ complete -c aegis -n "__fish_aegis_using_subcommand schema" -s h -l help -d 'Pri
 complete -c aegis -n "__fish_aegis_using_subcommand schema" -s V -l version -d 'Print version'
 complete -c aegis -n "__fish_aegis_using_subcommand history" -l limit -d 'At most so many' -r
 complete -c aegis -n "__fish_aegis_using_subcommand history" -l owner -d 'Only this owner\'s' -r
+complete -c aegis -n "__fish_aegis_using_subcommand history" -l realm -d 'Whose history [default: the controller\'s, or aegisd\'s on this machine when no controller is set]' -r -f -a "local\t'aegisd on this machine'
+controller\t'The controller of the context'"
 complete -c aegis -n "__fish_aegis_using_subcommand history" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For both'"
 complete -c aegis -n "__fish_aegis_using_subcommand history" -l context -d 'The file that says which controller to ask [default: $AEGIS_CONTEXT, else ~/.aegis/context.yaml]' -r -F
 complete -c aegis -n "__fish_aegis_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aegis -n "__fish_aegis_using_subcommand history" -s V -l version -d 'Print version'
+complete -c aegis -n "__fish_aegis_using_subcommand rollback" -l realm -d 'Whose history [default: the controller\'s, or aegisd\'s on this machine when no controller is set]' -r -f -a "local\t'aegisd on this machine'
+controller\t'The controller of the context'"
 complete -c aegis -n "__fish_aegis_using_subcommand rollback" -l timeout -d 'Begin nothing new after this time, such as 30s or 2m; exit 8' -r
 complete -c aegis -n "__fish_aegis_using_subcommand rollback" -s o -l output -d 'How to show the result; times are RFC 3339 in UTC' -r -f -a "table\t'For people'
 json\t'For programs'
@@ -794,6 +816,7 @@ complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcom
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "set-workspace" -d 'Set a secret of the workspace, which all apps get'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "list-workspace" -d 'List the names of the workspace\'s secrets; values are never shown'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "delete-workspace" -d 'Delete a secret of the workspace'
+complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from secret" -f -a "rotate" -d 'Seal all secrets of this machine with a new key'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "install" -d 'Install a kit, or its new version, from a manifest'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "list" -d 'List the installed kits'
 complete -c aegis -n "__fish_aegis_using_subcommand help; and __fish_seen_subcommand_from kit" -f -a "info" -d 'Show an installed kit'

@@ -1,7 +1,7 @@
 //! `aegis instance pause`, `resume`, `stop`, `start`
 
 use aegis_core::ExitCode;
-use aegis_wire::runtime::Instance;
+use aegis_wire::runtime::{Instance, InstanceState};
 
 use crate::{failure::Failure, fleet::visible, local, output::OutputArgs};
 
@@ -39,12 +39,17 @@ impl Args {
             Verb::Stop => client.stop_instance(&id).await?,
             Verb::Start => client.start_instance(&id).await?,
         };
-        self.output.show(&instance, text)?;
+        self.output.show(&instance, |instance| text(instance, verb))?;
         Ok(ExitCode::Success)
     }
 }
 
-fn text(instance: &Instance) -> String {
+fn text(instance: &Instance, verb: Verb) -> String {
+    let state = match (verb, instance.state) {
+        // It has a few seconds to end.
+        (Verb::Stop, InstanceState::Running | InstanceState::Paused) => "stopping",
+        (_, state) => state.as_str(),
+    };
     let why = instance.error.as_ref().map(|error| format!(": {}", visible(error)));
-    format!("Instance {} {}{}\n", instance.id, instance.state.as_str(), why.unwrap_or_default())
+    format!("Instance {} {state}{}\n", instance.id, why.unwrap_or_default())
 }
