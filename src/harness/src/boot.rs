@@ -64,7 +64,8 @@ pub fn boot() -> Outcome<Booted> {
     sys::fill_standard_files();
     load_modules(&mut remarks);
     network::raise_loopback()?;
-    let prepared = Prepared { tun: network::make_tun(), cgroup: limits::make_cgroup() };
+    let prepared =
+        Prepared { tun: network::open_tun().and_then(network::make_tun), cgroup: limits::make_cgroup() };
     let token = fs::read_to_string(TOKEN).context(TOKEN)?.trim().to_owned();
     fs::remove_file(TOKEN).context(TOKEN)?;
     let channel = open_port()?;

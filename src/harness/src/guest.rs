@@ -61,6 +61,7 @@ pub struct Guest {
     maker: Option<Maker>,
     counters: Counters,
     own_address: Option<IpAddr>,
+    has_clock: bool,
 }
 
 impl Guest {
@@ -74,6 +75,7 @@ impl Guest {
             made: None,
             phase: Phase::Running,
             maker: Some(maker),
+            has_clock: counters.are_of_machine(),
             counters,
             own_address: None,
         }
@@ -170,7 +172,10 @@ impl Guest {
                 self.channel.say(&ToHost::Health(health));
             }
             ToGuest::Clock { unix_ns } => {
-                if let Err(error) = setup::set_clock(unix_ns) {
+                // A jail has the host's clock, which is right, and not its to set.
+                if self.has_clock
+                    && let Err(error) = setup::set_clock(unix_ns)
+                {
                     self.channel.log(error);
                 }
             }

@@ -44,6 +44,11 @@ impl Counters {
         Self { whose, ticks_per_second, page_kib, cpu_us: 0, ticks: 0 }
     }
 
+    /// Whether there is a kernel of its own.
+    pub fn are_of_machine(&self) -> bool {
+        matches!(self.whose, Whose::Machine)
+    }
+
     /// Looks at everything.
     pub fn look(&mut self, packets: u64) -> Health {
         let own = std::process::id();

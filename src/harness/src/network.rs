@@ -31,15 +31,19 @@ pub struct Tun {
     pub packets: u64,
 }
 
-/// A TUN device that isn't configured, and goes away with its file. Before a jail's `/dev` takes the host's place.
-pub fn make_tun() -> Outcome<OwnedFd> {
+/// The file that makes TUN devices, for the network namespace of whoever opens it.
+pub fn open_tun() -> Outcome<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open("/dev/net/tun", flags, Mode::empty()).context("/dev/net/tun")?;
-    device::make_tun(&fd, NAME).context("making eth0")?;
+    rustix::fs::open("/dev/net/tun", flags, Mode::empty()).context("/dev/net/tun")
+}
+
+/// Makes a device that isn't configured, and goes away with its file.
+pub fn make_tun(file: OwnedFd) -> Outcome<OwnedFd> {
+    device::make_tun(&file, NAME).context("making eth0")?;
     // Nobody routes it, and what the kernel would ask of neighbours by itself isn't the guest's activity. A kernel without
     // IPv6 has no such file.
     let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/disable_ipv6"), "1");
-    Ok(fd)
+    Ok(file)
 }
 
 /// Brings loopback up.

@@ -1,220 +1,23 @@
-//! The real harness in a jail, driven by frames: what it does for every backend, and what only a jail has to do.
+//! The walls of a jail, tried from inside, and what it leaves behind: nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod host;
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+};
 
 use aegis_harness::{
-    frame::{Kind, MAX_DATA},
+    frame::Kind,
     jail::Limit,
-    message::{self, ToGuest, ToHost, WindowSize},
-    stream::{self, WINDOW},
+    message::{Network, Setup, ToGuest, ToHost},
+    stream,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use host::{Directory, Exit, Guest, Starter, command, shell, starters};
-
-#[test]
-fn exit_codes_and_signals_are_what_they_are() {
-    for starter in starters() {
-        let mut guest = Guest::ready(starter, |_| {});
-        for code in [0, 1, 42, 137] {
-            let exit = guest.shell(&format!("echo out; echo err >&2; exit {code}"));
-            let (stdout, stderr) = ("out\n".to_owned(), "err\n".to_owned());
-            assert_eq!(exit, Exit { code, signal: None, reason: None, stdout, stderr });
-        }
-        for (name, signal) in [("KILL", 9), ("TERM", 15), ("SEGV", 11)] {
-            let exit = guest.shell(&format!("kill -{name} $$"));
-            assert_eq!((exit.code, exit.signal), (128 + signal, Some(signal)));
-        }
-    }
-}
-
-#[test]
-fn what_cannot_start_says_why() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let mut try_to = |command: message::Command| {
-        let process = guest.spawn(command);
-        let exit = guest.exit(process);
-        (exit.code, exit.reason.unwrap_or_default())
-    };
-    assert_eq!(try_to(command(&["nosuch"])), (127, "nosuch: no such program in the image".to_owned()));
-    assert_eq!(try_to(command(&["/etc/hosts"])), (126, "/etc/hosts: not executable".to_owned()));
-    assert_eq!(try_to(command(&["/bin"])), (126, "/bin: not executable".to_owned()));
-    let lost = message::Command { directory: Some("/nowhere".to_owned()), ..command(&["true"]) };
-    assert_eq!(try_to(lost), (126, "/nowhere: no such directory in the image".to_owned()));
-    assert_eq!(guest.shell("printf '#!/lost/shell\\n' >s; chmod +x s; exec ./s").code, 127);
-    let process = guest.spawn(command(&["./s"]));
-    assert_eq!(guest.exit(process).code, 127);
-}
-
-#[test]
-fn a_signal_reaches_the_whole_group() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let process = guest.spawn(shell("sleep 1000 & echo here; wait"));
-    guest.wait("the line", |guest| guest.text(stream::stdout(process)) == "here\n");
-    guest.say(&ToGuest::Signal { process, signal: 15 });
-    assert_eq!(guest.exit(process).signal, Some(15));
-    assert_eq!(processes(&mut guest), 0, "its children heard it, too");
-}
-
-#[test]
-fn ten_at_once_do_not_mix() {
-    for starter in starters() {
-        let mut guest = Guest::ready(starter, |_| {});
-        let started: Vec<u32> = (0..10)
-            .map(|number| {
-                guest.spawn(shell(&format!("for i in $(seq 500); do echo {number} $i; done; exit {number}")))
-            })
-            .collect();
-        for (number, process) in started.into_iter().enumerate() {
-            let exit = guest.exit(process);
-            assert_eq!(exit.code, i32::try_from(number).unwrap());
-            let expected: Vec<String> = (1..=500).map(|line| format!("{number} {line}")).collect();
-            assert_eq!(exit.stdout.lines().collect::<Vec<_>>(), expected);
-        }
-    }
-}
-
-#[test]
-fn standard_input_is_a_stream_with_an_end() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let process = guest.spawn(message::Command { stdin: true, ..command(&["wc", "-c"]) });
-    let input = stream::stdin(process);
-    let mut credit = WINDOW as usize;
-    let mut left = 1_000_000;
-    while left > 0 {
-        let piece = left.min(credit).min(MAX_DATA);
-        guest.send(Kind::Data, input, &vec![b'x'; piece]);
-        (left, credit) = (left - piece, credit - piece);
-        if left > 0 && credit == 0 {
-            guest.wait("credit", |guest| guest.credit.contains_key(&input));
-            credit += guest.credit.remove(&input).unwrap() as usize;
-        }
-    }
-    guest.send(Kind::End, input, &[]);
-    assert_eq!(guest.exit(process).stdout.trim(), "1000000");
-    // Without one, there is nothing to wait for.
-    assert_eq!(guest.shell("cat; echo done").stdout, "done\n");
-}
-
-#[test]
-fn a_terminal_is_one_and_changes_its_size() {
-    for starter in starters() {
-        let mut guest = Guest::ready(starter, |_| {});
-        let size = WindowSize { rows: 24, columns: 80 };
-        let process = guest.spawn(message::Command { terminal: Some(size), ..command(&["sh"]) });
-        let output = stream::stdout(process);
-        let type_in = |guest: &mut Guest, line: &str, answer: &str| {
-            guest.send(Kind::Data, stream::stdin(process), format!("{line}\n").as_bytes());
-            guest.wait(answer, |guest| guest.text(output).contains(answer));
-        };
-        type_in(&mut guest, "stty size", "\n24 80");
-        type_in(&mut guest, "tty", "\n/dev/pts/0");
-        guest.say(&ToGuest::Resize { process, size: WindowSize { rows: 50, columns: 132 } });
-        type_in(&mut guest, "stty size", "\n50 132");
-        // A program that is interrupted from the keyboard is in the foreground group of the session's terminal.
-        type_in(&mut guest, "trap 'echo int''errupted' INT; echo set", "\nset");
-        guest.send(Kind::Data, stream::stdin(process), &[3]);
-        // The prompt after it, where the shell waits again.
-        guest.wait("the signal", |guest| {
-            guest.text(output).split_once("interrupted").is_some_and(|(_, after)| after.contains(['#', '$']))
-        });
-        guest.send(Kind::End, stream::stdin(process), &[]);
-        assert_eq!(guest.exit(process).signal, None);
-    }
-}
-
-#[test]
-fn much_output_comes_whole_and_only_against_credit() {
-    const PIECES: usize = 1600;
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    guest.grants = false;
-    let process =
-        guest.spawn(shell(&format!("dd if=/dev/zero bs=65536 count={PIECES} 2>/dev/null; echo end")));
-    let output = stream::stdout(process);
-    guest.wait("a window of it", |guest| guest.bytes(output).len() == WINDOW as usize);
-    // What others say isn't held up by it, and nothing more comes.
-    assert_eq!(guest.shell("echo other").stdout, "other\n");
-    assert_eq!(guest.bytes(output).len(), WINDOW as usize);
-    guest.grants = true;
-    guest.send(Kind::Credit, output, &WINDOW.to_le_bytes());
-    let ended =
-        guest.until(|message| matches!(message, ToHost::Exited { process: of, .. } if *of == process));
-    assert!(matches!(ended, ToHost::Exited { code: 0, .. }));
-    assert_eq!(guest.bytes(output).len(), PIECES * 65536 + 4, "all of it came before the exit");
-    assert!(guest.ended.contains(&output));
-}
-
-#[test]
-fn what_a_process_leaves_behind_does_not_hold_up_its_exit_and_lives_on() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let line = "(while [ ! -e go ]; do sleep 0.01; done; echo late; echo later; touch alive) & echo now";
-    assert_eq!(guest.shell(line).stdout, "now\n");
-    let look = "touch go; for i in $(seq 1000); do [ -e alive ] && exit 7; sleep 0.01; done";
-    assert_eq!(guest.shell(look).code, 7, "it wrote to a pipe that nobody reads and went on");
-}
-
-#[test]
-fn orphans_are_reaped() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    assert_eq!(guest.shell("for i in $(seq 50); do (sleep 0 & ) ; done").code, 0);
-    let exit = guest.shell(
-        "for i in $(seq 1000); do grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null || exit 0; sleep 0.01; done; exit 1",
-    );
-    assert_eq!(exit.code, 0);
-}
-
-#[test]
-fn ports_of_the_guest_are_reached_and_closed_ones_refused() {
-    for starter in starters() {
-        let mut guest = Guest::ready(starter, |_| {});
-        guest.say(&ToGuest::Connect { connection: 1, port: 81 });
-        let refused = guest.until(|message| matches!(message, ToHost::Refused { connection: 1, .. }));
-        let reason = "nothing listens on port 81".to_owned();
-        assert_eq!(refused, ToHost::Refused { connection: 1, reason });
-
-        let server = guest.spawn(shell("nc -l -p 8080 -e sh -c 'cat; echo bye'"));
-        guest.until(|message| matches!(message, ToHost::Started { process } if *process == server));
-        let connection = connect(&mut guest, 8080);
-        let both = stream::connection(connection);
-        guest.send(Kind::Data, both, b"ping\n");
-        guest.wait("the echo", |guest| guest.text(both) == "ping\n");
-        guest.send(Kind::End, both, &[]);
-        guest.wait("the other half", |guest| guest.ended.contains(&both));
-        assert_eq!(guest.text(both), "ping\nbye\n");
-        assert_eq!(guest.exit(server).code, 0);
-    }
-}
-
-#[test]
-fn a_server_on_the_other_loopback_address_is_found() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let server = guest.spawn(shell("echo hello >index.html; httpd -f -p [::1]:8081"));
-    let connection = connect(&mut guest, 8081);
-    let both = stream::connection(connection);
-    guest.send(Kind::Data, both, b"GET / HTTP/1.0\r\n\r\n");
-    guest.wait("its answer", |guest| guest.ended.contains(&both));
-    assert!(guest.text(both).ends_with("hello\n"), "{}", guest.text(both));
-    guest.say(&ToGuest::Signal { process: server, signal: 9 });
-}
-
-#[test]
-fn a_shutdown_is_asked_for_first_and_then_done() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let line = "trap 'echo asked; exit 7' TERM; echo set; while :; do sleep 0.05; done";
-    guest.say(&ToGuest::Start { process: stream::MAIN, command: Box::new(shell(line)) });
-    let stubborn = guest.spawn(shell("trap '' TERM; echo set; while :; do sleep 0.05; done"));
-    for process in [stream::MAIN, stubborn] {
-        guest.wait("its trap", |guest| guest.text(stream::stdout(process)) == "set\n");
-    }
-    guest.say(&ToGuest::Shutdown);
-    let exit = guest.exit(stream::MAIN);
-    assert_eq!((exit.code, exit.stdout.as_str()), (7, "set\nasked\n"));
-    assert_eq!(guest.exit(stubborn).signal, Some(9), "after five seconds it isn't asked any more");
-    assert_eq!(guest.end(), 0);
-}
+use host::{Directory, Guest, Starter, command, shell, starters};
 
 #[test]
 fn without_its_host_or_its_starter_nothing_is_left() {
@@ -270,7 +73,7 @@ fn only_what_is_meant_for_it_can_be_written() {
         }
         let everywhere = ["/tmp/x", "/run/x", "/var/x", "/workspace/x", "/dev/shm/x", "/dev/null"];
         // Where the image's files belong to whoever started it.
-        let own = if starter == Starter::Same { vec!["/var/content/x"] } else { vec![] };
+        let own = if starter == Starter::Nobody { vec![] } else { vec!["/var/content/x"] };
         for path in everywhere.into_iter().chain(own) {
             let exit = guest.shell(&format!("echo x >{path}"));
             assert_eq!(exit.code, 0, "{starter:?} {path}: {exit:?}");
@@ -298,11 +101,32 @@ fn only_what_is_meant_for_it_can_be_written() {
 
 #[test]
 fn the_workspace_is_the_directory_that_was_given() {
-    let workspace = Directory::new("workspace");
-    fs::write(workspace.0.join("before"), "kept\n").unwrap();
-    let mut guest = Guest::ready(Starter::Same, |jail| jail.workspace = Some(workspace.0.clone()));
-    assert_eq!(guest.shell("cat before; echo new >after").stdout, "kept\n");
-    assert_eq!(fs::read_to_string(workspace.0.join("after")).unwrap(), "new\n");
+    for starter in starters().into_iter().filter(|starter| *starter != Starter::Nobody) {
+        let workspace = Directory::new("workspace");
+        fs::write(workspace.0.join("before"), "kept\n").unwrap();
+        let mut guest = Guest::ready(starter, |jail| jail.workspace = Some(workspace.0.clone()));
+        let exit = guest.shell("cat before; echo new >after; stat -c %u:%g before after");
+        assert_eq!(exit.stdout, "kept\n0:0\n0:0\n");
+        let after = workspace.0.join("after");
+        assert_eq!(fs::read_to_string(&after).unwrap(), "new\n");
+        let ids = [&workspace.0, &after].map(|path| fs::metadata(path).unwrap().uid());
+        assert_eq!(ids[0], ids[1], "its files belong to whom the directory belongs");
+    }
+}
+
+#[test]
+fn the_users_of_a_shifted_guest_are_nobody_on_the_host() {
+    if !starters().contains(&Starter::Shifted) {
+        eprintln!("only root can do that");
+        return;
+    }
+    let mut guest = Guest::ready(Starter::Shifted, |_| {});
+    assert_eq!(guest.shell("id -u; cat /proc/self/uid_map | tr -s ' '").stdout, "0\n 0 1073741824 65536\n");
+    let mark = format!("shifted-{}", std::process::id());
+    let process = guest.spawn(shell(&format!("echo here; sleep 1000; : {mark}")));
+    guest.wait("the line", |guest| guest.text(stream::stdout(process)) == "here\n");
+    let found = processes_of_host().find(|path| has_mark(path, &mark)).unwrap();
+    assert_eq!(fs::metadata(found).unwrap().uid(), host::FIRST_ID);
 }
 
 #[test]
@@ -334,6 +158,64 @@ fn filters_and_limits_hold_for_all() {
 }
 
 #[test]
+fn memory_that_ran_out_is_told_from_a_kill() {
+    let directory = Directory::new("events");
+    let path = directory.0.join("memory.events");
+    fs::write(&path, "low 0\nhigh 0\nmax 1\noom 1\noom_kill 1\n").unwrap();
+    let events = fs::File::open(&path).unwrap();
+    rustix::io::fcntl_setfd(&events, rustix::io::FdFlags::empty()).unwrap();
+    let mut guest = Guest::ready(Starter::Same, |jail| jail.oom_events = Some(events.as_raw_fd()));
+    let mut end = |line: &str, count| {
+        let process = guest.spawn(shell(&format!("echo here; cat; {line}")));
+        guest.wait("its start", |guest| guest.text(stream::stdout(process)) == "here\n");
+        fs::write(&path, format!("oom 1\noom_kill {count}\n")).unwrap();
+        guest.say(&ToGuest::Signal { process, signal: 9 });
+        guest.until(|message| matches!(message, ToHost::Exited { process: of, .. } if *of == process))
+    };
+    assert!(matches!(end("sleep 1000", 1), ToHost::Exited { out_of_memory: false, .. }));
+    assert!(matches!(end("sleep 1000", 2), ToHost::Exited { out_of_memory: true, signal: Some(9), .. }));
+}
+
+#[test]
+fn packets_go_out_and_come_in() {
+    let network = Network {
+        address: "10.0.2.15/24".to_owned(),
+        gateway: "10.0.2.2".to_owned(),
+        nameserver: "10.0.2.3".to_owned(),
+        mtu: 1500,
+    };
+    for starter in starters().into_iter().filter(|starter| *starter != Starter::Nobody) {
+        if fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
+            eprintln!("/dev/net/tun can't be opened here");
+            return;
+        }
+        let setup = Setup { network: Some(network.clone()), ..host::setup() };
+        let mut guest = Guest::ready_with(starter, setup, |_| {});
+        assert_eq!(
+            guest.shell("cat /etc/resolv.conf; tail -n 1 /etc/hosts").stdout,
+            "nameserver 10.0.2.3\n10.0.2.15 i-test\n"
+        );
+        let lookup = guest.spawn(command(&["nslookup", "example.org", "10.0.2.3"]));
+        guest.wait("the question", |guest| {
+            guest.packets.iter().any(|packet| packet[9] == 17 && packet[16..20] == [10, 0, 2, 3])
+        });
+        guest.say(&ToGuest::Signal { process: lookup, signal: 9 });
+        guest.packets.clear();
+        guest.send(Kind::Data, stream::NETWORK, &echo_request([10, 0, 2, 2], [10, 0, 2, 15]));
+        guest.wait("the answer", |guest| {
+            guest
+                .packets
+                .iter()
+                .any(|packet| packet[9] == 1 && packet[16..20] == [10, 0, 2, 2] && packet[20] == 0)
+        });
+        assert!(guest.health().packets >= 2);
+        // A server on this address only is found, too.
+        guest.spawn(shell("echo own >index.html; httpd -f -p 10.0.2.15:8082"));
+        guest.connect(8082);
+    }
+}
+
+#[test]
 fn a_root_without_its_places_is_refused() {
     let root = Directory::new("no-root");
     for directory in ["tmp", "run"] {
@@ -347,68 +229,38 @@ fn a_root_without_its_places_is_refused() {
     guest.end();
 }
 
-#[test]
-fn nothing_starts_before_the_setup() {
-    let mut guest = Guest::start(Starter::Same, |_| {});
-    let exit = guest.shell("true");
-    assert_eq!((exit.code, exit.reason.as_deref()), (126, Some("the guest isn't set up")));
-}
-
-#[test]
-fn its_health_is_that_of_its_processes() {
-    let mut guest = Guest::ready(Starter::Same, |_| {});
-    let before = health(&mut guest);
-    assert_eq!(before.processes, 0);
-    guest.shell("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done");
-    let process = guest.spawn(shell("sleep 1000"));
-    guest.until(|message| matches!(message, ToHost::Started { process: of } if *of == process));
-    let after = health(&mut guest);
-    assert!(after.cpu_us > before.cpu_us, "{before:?} {after:?}");
-    assert_eq!(after.processes, 1);
-    assert!(after.memory_kib > 0);
-}
-
-fn health(guest: &mut Guest) -> message::Health {
-    guest.say(&ToGuest::Health);
-    match guest.until(|message| matches!(message, ToHost::Health(_))) {
-        ToHost::Health(health) => health,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// How many processes there are, once those that were ended are gone.
-fn processes(guest: &mut Guest) -> u32 {
-    let mut last = u32::MAX;
-    let end = std::time::Instant::now() + Duration::from_secs(10);
-    while last > 0 && std::time::Instant::now() < end {
-        last = health(guest).processes;
-    }
-    last
-}
-
-/// Connects as soon as somebody listens.
-fn connect(guest: &mut Guest, port: u16) -> u32 {
-    let end = std::time::Instant::now() + host::PATIENCE;
-    loop {
-        let connection = guest.number();
-        guest.say(&ToGuest::Connect { connection, port });
-        let answer = guest.until(|message| match message {
-            ToHost::Connected { connection: of } | ToHost::Refused { connection: of, .. } => {
-                *of == connection
-            }
-            _ => false,
-        });
-        if matches!(answer, ToHost::Connected { .. }) {
-            return connection;
+/// An ICMP echo request.
+fn echo_request(from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+    fn checksum(bytes: &[u8]) -> [u8; 2] {
+        let mut sum: u32 =
+            bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
         }
-        assert!(std::time::Instant::now() < end, "nobody listens on {port}");
+        (!u16::try_from(sum).unwrap()).to_be_bytes()
     }
+    let mut header = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0, 0];
+    header.extend(from);
+    header.extend(to);
+    let sum = checksum(&header);
+    header[10..12].copy_from_slice(&sum);
+    let mut request = [8, 0, 0, 0, 0, 1, 0, 1];
+    let sum = checksum(&request);
+    request[2..4].copy_from_slice(&sum);
+    header.extend(request);
+    header
+}
+
+fn processes_of_host() -> impl Iterator<Item = PathBuf> {
+    fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path())
+}
+
+fn has_mark(process: &Path, mark: &str) -> bool {
+    let line = fs::read(process.join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains(mark)
 }
 
 /// Whether any process of this machine has `mark` on its command line.
 fn is_anywhere(mark: &str) -> bool {
-    fs::read_dir("/proc").unwrap().any(|entry| {
-        let line = fs::read(entry.unwrap().path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(mark)
-    })
+    processes_of_host().any(|process| has_mark(&process, mark))
 }

@@ -1,9 +1,13 @@
 //! `aegis-harness jail N`: from a process of the host's to the first process of a guest in namespaces.
 //!
-//! [`run`] is the process that the backend started; it stays outside, writes who is who, and waits. Its child is the guest.
+//! [`run`] is the process that the backend started; it stays outside, says who is who, brings in what only it may, and
+//! waits. Its child is the guest.
 
+mod brought;
+mod ids;
 mod landlock;
 mod restrict;
+mod seal;
 mod tree;
 
 use std::{fs, io::Read, os::fd::OwnedFd};
@@ -12,7 +16,7 @@ use aegis_harness::jail::{Ids, Jail};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     fs::OFlags,
-    pipe::PipeFlags,
+    net::{AddressFamily, SocketFlags, SocketType},
     process::{Pid, Signal, WaitOptions},
 };
 
@@ -21,12 +25,10 @@ use crate::{
     context::{Context, Outcome},
     guest::Guest,
     health::{Counters, Whose},
+    inside::brought::Brought,
     serve, sys,
     sys::Forked,
 };
-
-/// How many ids there are in a guest whose starter is root.
-const IDS: u32 = 65_536;
 
 /// All that the kernel can set apart, but time.
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
@@ -40,17 +42,55 @@ const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
 /// Runs the guest and waits for its end, which is this process's exit code.
 pub fn run(number: &str) -> Outcome<i32> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("the parent's end")?;
-    let jail = read(number)?;
+    let mut jail = read(number)?;
     let kept: Vec<_> = jail.oom_events.into_iter().chain([jail.channel]).collect();
     sys::close_all_but(&kept);
     let channel = sys::inherited(jail.channel).context("the channel")?;
     let events = jail.oom_events.map(sys::inherited).transpose().context("the file of the cgroup")?;
-    let (go, start) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context("a pipe")?;
+    let mut inherited = Inherited { channel, events, remarks: Vec::new() };
+    if !rustix::process::geteuid().is_root() {
+        jail.ids = Ids::Same;
+    }
+    if let Ids::Shifted { .. } = jail.ids {
+        match start(&jail, inherited)? {
+            Started::Ended(code) => return Ok(code),
+            Started::Impossible(back, reason) => {
+                inherited = back;
+                inherited.remarks.push(format!("users are those of the host: {reason}"));
+                jail.ids = Ids::Same;
+            }
+        }
+    }
+    match start(&jail, inherited)? {
+        Started::Ended(code) => Ok(code),
+        Started::Impossible(_, reason) => Err(reason),
+    }
+}
+
+/// What the guest has from the backend.
+struct Inherited {
+    channel: OwnedFd,
+    events: Option<OwnedFd>,
+    remarks: Vec<String>,
+}
+
+/// What became of a guest.
+enum Started {
+    /// It ran.
+    Ended(i32),
+    /// This kernel or file system can't do what was asked for; what it was to have comes back.
+    Impossible(Inherited, String),
+}
+
+fn start(jail: &Jail, inherited: Inherited) -> Outcome<Started> {
+    let flags = SocketFlags::CLOEXEC;
+    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .context("a socket to the guest")?;
     match sys::fork_into(NAMESPACES).map_err(|error| explain(&error))? {
         Forked::Child => {
-            drop(start);
+            drop(ours);
             // Nothing comes back from here: this is the guest now.
-            match guest(jail, channel, events, &go) {
+            match guest(jail, inherited, &theirs) {
                 Ok(()) => sys::exit(0),
                 Err(reason) => {
                     crate::complain(&reason);
@@ -59,16 +99,25 @@ pub fn run(number: &str) -> Outcome<i32> {
             }
         }
         Forked::Parent(child) => {
-            drop((channel, events, go));
-            let written = write_ids(child, jail.ids);
-            if written.is_ok() {
-                rustix::io::write(&start, b".").context("starting the guest")?;
+            drop(theirs);
+            let prepared = ids::write(child, jail.ids).and_then(|()| match jail.ids {
+                Ids::Same => Ok(None),
+                Ids::Shifted { .. } => Brought::mapped(jail, child).map(Some),
+            });
+            match prepared.and_then(|brought| brought::send(&ours, brought.as_ref())) {
+                Ok(()) => {
+                    drop(inherited);
+                    // The open socket tells the guest that this process is there.
+                    let code = wait_for(child)?;
+                    drop(ours);
+                    Ok(Started::Ended(code))
+                }
+                Err(reason) => {
+                    let _ = rustix::process::kill_process(child, Signal::KILL);
+                    wait_for(child)?;
+                    Ok(Started::Impossible(inherited, reason))
+                }
             }
-            // Without its sign the guest ends by itself; with it, the open pipe tells it that this process is there.
-            let start = written.is_ok().then_some(start);
-            let code = wait_for(child)?;
-            drop(start);
-            written.map(|()| code)
         }
     }
 }
@@ -90,29 +139,6 @@ fn explain(error: &std::io::Error) -> String {
     }
 }
 
-/// Says who on the host the guest's users are.
-fn write_ids(child: Pid, ids: Ids) -> Outcome<()> {
-    let pid = child.as_raw_nonzero();
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let write = |file: &str, text: String| {
-        let path = format!("/proc/{pid}/{file}");
-        fs::write(&path, text).context(path)
-    };
-    if uid == 0 {
-        let base = match ids {
-            Ids::Same => 0,
-            Ids::Shifted { base } => base,
-        };
-        write("uid_map", format!("0 {base} {IDS}\n"))?;
-        write("gid_map", format!("0 {base} {IDS}\n"))
-    } else {
-        // Whoever has one id may hand on that one, and no groups with it.
-        write("setgroups", "deny".to_owned())?;
-        write("uid_map", format!("0 {uid} 1\n"))?;
-        write("gid_map", format!("0 {gid} 1\n"))
-    }
-}
-
 fn wait_for(child: Pid) -> Outcome<i32> {
     loop {
         match rustix::process::waitpid(Some(child), WaitOptions::empty()) {
@@ -127,41 +153,30 @@ fn wait_for(child: Pid) -> Outcome<i32> {
 }
 
 /// Runs as the first process of the namespaces.
-fn guest(jail: Jail, channel: OwnedFd, events: Option<OwnedFd>, go: &OwnedFd) -> Outcome<()> {
-    let mut sign = [0];
-    if rustix::io::read(go, &mut sign).context("the sign to start")? == 0 {
-        return Err("its ids couldn't be written".to_owned());
-    }
-    become_root()?;
+fn guest(jail: &Jail, inherited: Inherited, outside: &OwnedFd) -> Outcome<()> {
+    let brought = brought::receive(outside)?;
+    ids::become_root()?;
     // After the last change of who this is, which would undo it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("the parent's end")?;
-    if has_ended(go) {
+    if has_ended(outside) {
         return Err("whoever started this is gone".to_owned());
     }
+    let Inherited { channel, events, remarks } = inherited;
     let flags = rustix::fs::fcntl_getfl(&channel).context("the channel")?;
     rustix::fs::fcntl_setfl(&channel, flags | OFlags::NONBLOCK).context("the channel")?;
     let signals = sys::signal_file(&[libc::SIGCHLD]).context("signals")?;
     let counters = Counters::new(Whose::Jail(events));
+    let jail = jail.clone();
     let token = jail.token.clone();
-    let maker = Box::new(move |setup: &_| tree::make(&jail, setup));
+    let maker = Box::new(move |setup: &_| tree::make(&jail, brought, remarks, setup));
     let mut guest = Guest::new(Channel::new(channel), signals, counters, maker);
     guest.greet(&token);
     serve::serve(&mut guest)
 }
 
-/// Whether the other end of a pipe is closed.
-fn has_ended(pipe: &OwnedFd) -> bool {
-    let mut files = [PollFd::new(pipe, PollFlags::IN)];
+/// Whether the other end of a socket is closed.
+fn has_ended(socket: &OwnedFd) -> bool {
+    let mut files = [PollFd::new(socket, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::event::poll(&mut files, Some(&now)).is_ok_and(|ready| ready > 0)
-}
-
-/// The ids that it has on the host needn't be its own in here.
-fn become_root() -> Outcome<()> {
-    use rustix::thread::{Gid, Uid};
-    if rustix::process::getuid().is_root() && rustix::process::getgid().is_root() {
-        return Ok(());
-    }
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).context("becoming the group root")?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).context("becoming root")
 }

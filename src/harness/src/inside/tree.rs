@@ -3,11 +3,15 @@
 use std::{fs, os::fd::OwnedFd, path::Path};
 
 use aegis_harness::{jail::Jail, message::Setup};
-use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags};
 
 use crate::{
     context::{Context, Outcome},
-    inside::restrict::{self, Seal},
+    inside::{
+        brought::Brought,
+        restrict,
+        seal::{Seal, seal_mount},
+    },
     layout::{Layout, mount},
     network::{self, Tun},
     setup::Made,
@@ -35,14 +39,21 @@ const COVERED: &[&str] = &[
     "sys/devices/virtual/powercap",
 ];
 
+/// Where the new root is put together. What is there on the host can't be seen from here afterwards, and needn't be.
+const BASE: &str = "/tmp";
+
 /// Makes all of it and gives up what power was needed for it.
-pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
+pub fn make(
+    jail: &Jail,
+    mut brought: Option<Brought>,
+    mut remarks: Vec<String>,
+    setup: &Setup,
+) -> Outcome<Made> {
     rustix::system::sethostname(setup.hostname.as_bytes()).context("the hostname")?;
     network::raise_loopback()?;
-    let mut remarks = Vec::new();
     // While the host's /dev is there, and before /proc/sys can't be written to.
     let tun = match &setup.network {
-        Some(network) => match network::make_tun() {
+        Some(network) => match make_tun(brought.as_mut().and_then(|brought| brought.tun.take())) {
             Ok(device) => Some(Tun::new(device, network)?),
             Err(error) => {
                 remarks
@@ -54,17 +65,18 @@ pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
     };
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).context("making mounts private")?;
-    // Copies, before something is mounted over the root's own directory.
-    let root = copy(&jail.root, Seal::Writing)?;
-    let workspace = jail.workspace.as_deref().map(|workspace| copy(workspace, Seal::Devices)).transpose()?;
-    let base = jail.root.as_path();
+    let brought = match brought {
+        Some(brought) => brought,
+        None => Brought::own(jail)?,
+    };
+    let base = Path::new(BASE);
     mount("tmpfs", base, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, "mode=0755,size=1m")?;
     let (new_root, scratch) = (base.join("root"), base.join("scratch"));
     fs::create_dir(&new_root).context(new_root.display())?;
-    attach(&root, &new_root)?;
+    attach(&brought.root, &new_root)?;
     let layout = Layout::new(&new_root, &scratch, setup.scratch_mib)?;
     layout.writable(true)?;
-    match &workspace {
+    match &brought.workspace {
         Some(workspace) => attach(workspace, &layout.place("workspace")?.path())?,
         None => layout.memory("workspace", "0755")?,
     }
@@ -82,14 +94,12 @@ pub fn make(jail: &Jail, setup: &Setup) -> Outcome<Made> {
     Ok(Made { common: Common { cgroup: None, oom_score_adj: "300" }, tun, remarks })
 }
 
-/// A mount of what is at `path`, with everything below: parts of a mount that a host's user can't unmount can't be left out
-/// either.
-fn copy(path: &Path, seal: Seal) -> Outcome<OwnedFd> {
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = rustix::mount::open_tree(rustix::fs::CWD, path, flags).context(path.display())?;
-    restrict::seal_tree(&tree, seal).context(format_args!("sealing {}", path.display()))?;
-    Ok(tree)
+fn make_tun(opened: Option<OwnedFd>) -> Outcome<OwnedFd> {
+    let file = match opened {
+        Some(file) => file,
+        None => network::open_tun()?,
+    };
+    network::make_tun(file)
 }
 
 fn attach(tree: &OwnedFd, target: &Path) -> Outcome<()> {
@@ -111,7 +121,7 @@ fn devices(layout: &Layout) -> Outcome<()> {
         fs::write(&target, "").context(format_args!("/dev/{name}"))?;
         bind(&Path::new("/dev").join(name), &target)?;
         // It is the host's own: its mode isn't the guest's to change.
-        restrict::seal_mount(&target, Seal::Changing).context(format_args!("/dev/{name}"))?;
+        seal_mount(&target, Seal::Changing).context(format_args!("/dev/{name}"))?;
     }
     layout.devices("")
 }
@@ -124,15 +134,13 @@ fn cover(layout: &Layout, scratch: &Path) -> Outcome<()> {
         // What this kernel doesn't have needs no cover.
         let Ok(place) = layout.place(inner) else { continue };
         bind(&place.path(), &place.path())?;
-        restrict::seal_mount(&layout.place(inner)?.path(), Seal::Writing)
-            .context(format_args!("/{inner}"))?;
+        seal_mount(&layout.place(inner)?.path(), Seal::Writing).context(format_args!("/{inner}"))?;
     }
     for inner in COVERED {
         let Ok(place) = layout.place(inner) else { continue };
         let cover = if place.path().is_dir() { &empty } else { &nothing };
         bind(cover, &place.path())?;
-        restrict::seal_mount(&layout.place(inner)?.path(), Seal::Writing)
-            .context(format_args!("/{inner}"))?;
+        seal_mount(&layout.place(inner)?.path(), Seal::Writing).context(format_args!("/{inner}"))?;
     }
     Ok(())
 }

@@ -1,12 +1,18 @@
 //! The host's side of a guest for tests: starts the real harness in a jail and speaks frames with it.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read, Write},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::{fs::symlink, net::UnixStream, process::CommandExt},
+        unix::{
+            fs::{PermissionsExt, symlink},
+            net::UnixStream,
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,7 +22,7 @@ use std::{
 
 use aegis_harness::{
     frame::{Decoder, Frame, Kind},
-    jail::Jail,
+    jail::{Ids, Jail},
     message::{self, Setup, ToGuest, ToHost},
     stream,
 };
@@ -25,19 +31,32 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 /// Everything that is waited for comes within this, on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The host's id of a guest's root, where they differ.
+pub const FIRST_ID: u32 = 1 << 30;
+
 /// Who starts a jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Starter {
     /// Whoever runs the tests.
     Same,
+    /// Root, for a guest whose users are nobody on the host.
+    Shifted,
     /// Somebody without any power: only root can become that.
     Nobody,
 }
 
 /// All that can be tried here.
 pub fn starters() -> Vec<Starter> {
-    let root = rustix::process::geteuid().is_root();
-    if root { vec![Starter::Same, Starter::Nobody] } else { vec![Starter::Same] }
+    if !rustix::process::geteuid().is_root() {
+        return vec![Starter::Same];
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let open = target.ancestors().all(|path| fs::metadata(path).unwrap().permissions().mode() & 1 == 1);
+    if open {
+        return vec![Starter::Same, Starter::Shifted, Starter::Nobody];
+    }
+    eprintln!("only root may enter {}: nobody else is tried", target.display());
+    vec![Starter::Same, Starter::Shifted]
 }
 
 /// A directory that goes away with it.
@@ -66,7 +85,7 @@ pub fn rootfs() -> &'static Path {
         let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
         let busybox = busybox.expect("busybox is missing: apt-get install busybox-static");
         // Under the target directory, where the next run finds it again.
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rootfs");
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("rootfs-", env!("CARGO_CRATE_NAME")));
         let _ = fs::remove_dir_all(&root);
         for directory in
             ["bin", "etc", "workspace", "tmp", "run", "var/content", "proc", "sys", "dev", "root"]
@@ -98,6 +117,8 @@ pub struct Guest {
     pub reset: BTreeSet<u32>,
     /// Whether credit is given for what comes.
     pub grants: bool,
+    /// What was sent to the network.
+    pub packets: Vec<Vec<u8>>,
     next: u32,
 }
 
@@ -111,18 +132,21 @@ impl Guest {
             channel: theirs.as_raw_fd(),
             root: rootfs().to_owned(),
             workspace: None,
-            ids: aegis_harness::jail::Ids::Same,
+            ids: Ids::Same,
             limits: Vec::new(),
             seccomp: None,
             oom_events: None,
         };
+        if starter == Starter::Shifted {
+            jail.ids = Ids::Shifted { base: FIRST_ID };
+        }
         change(&mut jail);
         config_writer.write_all(&serde_json::to_vec(&jail).unwrap()).unwrap();
         drop(config_writer);
         for inherited in [theirs.as_fd(), config.as_fd()] {
             rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::empty()).unwrap();
         }
-        let mut command = Command::new(harness());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aegis-harness"));
         command.args(["jail", &config.as_raw_fd().to_string()]).stdin(Stdio::null());
         command.env("AEGIS_TEST_LEAK", "leaked");
         if starter == Starter::Nobody {
@@ -140,6 +164,7 @@ impl Guest {
             ended: BTreeSet::new(),
             reset: BTreeSet::new(),
             grants: true,
+            packets: Vec::new(),
             next: 2,
         };
         assert_eq!(guest.line(), "AEGIS/1 token-of-a-test");
@@ -149,8 +174,13 @@ impl Guest {
 
     /// One that is set up.
     pub fn ready(starter: Starter, change: impl FnOnce(&mut Jail)) -> Self {
+        Self::ready_with(starter, setup(), change)
+    }
+
+    /// One that is set up like that.
+    pub fn ready_with(starter: Starter, setup: Setup, change: impl FnOnce(&mut Jail)) -> Self {
         let mut guest = Self::start(starter, change);
-        guest.say(&ToGuest::Setup(Box::new(setup())));
+        guest.say(&ToGuest::Setup(Box::new(setup)));
         let answer = guest.until(|message| matches!(message, ToHost::Ready | ToHost::SetupFailed { .. }));
         assert_eq!(answer, ToHost::Ready, "{starter:?}");
         guest
@@ -192,6 +222,7 @@ impl Guest {
         while let Some(frame) = self.decoder.next_frame().unwrap() {
             match frame.kind {
                 Kind::Control => self.messages.push(serde_json::from_slice(&frame.body).unwrap()),
+                Kind::Data if frame.stream == stream::NETWORK => self.packets.push(frame.body),
                 Kind::Data => {
                     if self.grants {
                         let taken = u32::try_from(frame.body.len()).unwrap();
@@ -275,6 +306,34 @@ impl Guest {
         self.exit(process)
     }
 
+    /// How it is.
+    pub fn health(&mut self) -> message::Health {
+        self.say(&ToGuest::Health);
+        match self.until(|message| matches!(message, ToHost::Health(_))) {
+            ToHost::Health(health) => health,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Connects as soon as somebody listens.
+    pub fn connect(&mut self, port: u16) -> u32 {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let connection = self.number();
+            self.say(&ToGuest::Connect { connection, port });
+            let answer = self.until(|message| match message {
+                ToHost::Connected { connection: of } | ToHost::Refused { connection: of, .. } => {
+                    *of == connection
+                }
+                _ => false,
+            });
+            if matches!(answer, ToHost::Connected { .. }) {
+                return connection;
+            }
+            assert!(Instant::now() < end, "nobody listens on {port}");
+        }
+    }
+
     /// Waits for the harness's own end.
     pub fn end(&mut self) -> i32 {
         let end = Instant::now() + PATIENCE;
@@ -334,16 +393,4 @@ pub fn command(argv: &[&str]) -> message::Command {
 /// A line of shell.
 pub fn shell(line: &str) -> message::Command {
     command(&["sh", "-c", line])
-}
-
-/// The program, where anybody can execute it.
-fn harness() -> &'static Path {
-    static HARNESS: OnceLock<(Directory, PathBuf)> = OnceLock::new();
-    let (_, path) = HARNESS.get_or_init(|| {
-        let directory = Directory::new("program");
-        let path = directory.0.join("aegis-harness");
-        fs::copy(env!("CARGO_BIN_EXE_aegis-harness"), &path).unwrap();
-        (directory, path)
-    });
-    path
 }
