@@ -1,6 +1,6 @@
 //! The host's side of a guest for tests: starts the real harness in a jail and speaks frames with it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, clippy::print_stderr, reason = "each test program uses a part of it; tests may print")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
