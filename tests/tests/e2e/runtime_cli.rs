@@ -272,7 +272,7 @@ fn exec_passes_input_output_and_code_through() {
     terminal.type_line("\u{3}");
     terminal.wait().ok().says("hello");
     machine.asked(r#"{"command":["sh"],"terminal":[24,80]}"#);
-    machine.asked(r#"{"stdin":"Aw0="}"#);
+    machine.asked(r#"{"stdin":"Awo="}"#);
     machine.run("exec nobody -- true").exit(5).says("there is no app or instance nobody");
     machine.run("exec myapp true").exit(2);
 }
@@ -337,7 +337,9 @@ fn messages_are_those_of_the_reference() {
         ("GET /v1/instances", ok(&json!([instance("running")]))),
         ("GET /v1/instances/inst-a1b2c3", ok(&instance("running"))),
         ("POST /v1/instances/inst-a1b2c3/pause", ok(&instance("paused"))),
+        ("GET /v1/tasks/task-1", ok(&task("RUNNING", None))),
         ("DELETE /v1/tasks/task-1", done()),
+        ("POST /v1/secrets/rotate", ok(&json!({"sealed": 3}))),
     ]));
     fs::write(
         machine.path().join("famiglia.yaml"),
@@ -363,6 +365,7 @@ fn messages_are_those_of_the_reference() {
         ("secret set-workspace GLOBAL_TOKEN abc123", "Workspace secret GLOBAL_TOKEN set\n"),
         ("secret list-workspace", "Workspace secrets:\n  GLOBAL_TOKEN\n"),
         ("secret delete-workspace GLOBAL_TOKEN", "Workspace secret GLOBAL_TOKEN deleted\n"),
+        ("secret rotate", "3 secrets sealed with a new key\n"),
         ("kit install famiglia.yaml", "Kit famiglia v1.0.0 installed\n"),
         ("kit list", "NAME      VERSION  IMAGE\nfamiglia  1.0.0    ghcr.io/aegis/famiglia:1.0.0\n"),
         (
@@ -486,4 +489,76 @@ fn one_that_runs_is_left_as_it_is() {
     rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     let program = beside(&machine, "exit 1");
     assert_eq!(start(&machine, &program, "up").ok().stdout, "aegisd is already running (pid 48201)\n");
+}
+
+/// A machine with the real daemon beside `aegis`, stopped when it is let go.
+struct Real(Machine);
+
+impl Real {
+    fn new() -> Self {
+        let machine = Machine::without_daemon();
+        let home = machine.path().join("home");
+        fs::create_dir_all(&home).unwrap();
+        // A port that nobody else has: tests run beside each other.
+        fs::write(home.join("aegisd.yaml"), "router: {listen: '127.0.0.1:0'}\n").unwrap();
+        Self(machine)
+    }
+    fn pid(&self) -> u32 {
+        let text = fs::read_to_string(self.0.path().join("home/data/aegisd.pid")).unwrap();
+        text.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        self.0.run("down");
+    }
+}
+
+#[test]
+fn a_daemon_is_started_once_and_stopped() {
+    let real = Real::new();
+    let machine = &real.0;
+    let starts: Vec<Process> = (0..4).map(|_| machine.program().start("up")).collect();
+    let said: Vec<String> = starts.into_iter().map(|start| start.wait().ok().stdout).collect();
+    let pid = real.pid();
+    let started = format!("aegisd started (pid {pid})\n");
+    let running = format!("aegisd is already running (pid {pid})\n");
+    assert_eq!(said.iter().filter(|line| **line == started).count(), 1, "{said:?}");
+    assert_eq!(said.iter().filter(|line| **line == running).count(), 3, "{said:?}");
+    // It has a session of its own: closing this terminal ends nothing.
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let session = status.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap();
+    assert_eq!(session, pid.to_string());
+    let status = machine.run("status").ok();
+    assert!(status.stdout.starts_with("aegisd: running\nbackend: "), "{status:#?}");
+    machine.run("doctor").ok().says("\naegisd:   running\n\nBackend:     ").says("\nInstalled kits: 0\n");
+    machine.run("app list").ok().says("NAME  IMAGE  ID");
+    machine.run("app info nobody").exit(5).says("error: ");
+    let down = machine.run("down").ok();
+    assert_eq!(down.stdout, format!("aegisd stopping (pid {pid})\naegisd stopped\n"));
+    assert_eq!(machine.run("down").ok().stdout, "aegisd is not running\n");
+    machine.run("status").exit(1);
+}
+
+#[test]
+fn a_daemon_that_was_killed_is_started_again() {
+    let real = Real::new();
+    let machine = &real.0;
+    machine.run("up").ok();
+    machine.run("secret set-workspace KEY hunter2").ok();
+    let first = real.pid();
+    let process = rustix::process::Pid::from_raw(first.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, Signal::KILL).unwrap();
+    eventually("it is gone", SOON, || (machine.run("status").code == 1).then_some(()));
+    assert_eq!(machine.run("down").ok().stdout, "aegisd is not running\n");
+    machine.run("up").ok().says("aegisd started");
+    machine.run("secret list-workspace").ok().says("  KEY\n");
+}
+
+#[test]
+fn a_wrong_config_is_quoted() {
+    let real = Real::new();
+    fs::write(real.0.path().join("home/aegisd.yaml"), "ruoter: {}\n").unwrap();
+    real.0.run("up").exit(1).says("error: aegisd ended at its start:").says("ruoter");
 }
