@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::Path,
+    process::Command,
 };
 
 use crate::{
@@ -187,4 +188,51 @@ async fn a_layer_that_the_disk_damaged_is_brought_anew() {
     assert!(error.contains("is damaged on this disk; pull the image again"), "{error}");
     assert_eq!(import(&store, directory.path(), tar).await, digest);
     store.rootfs_image(&digest).await.unwrap();
+}
+
+/// A file system of two megabytes, gone when it is dropped; none where this process may not mount.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new() -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(at.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(at))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Needs root for a file system that is full soon; says so without.
+#[tokio::test]
+async fn a_full_disk_is_said_and_leaves_nothing_half_made() {
+    let Some(small) = Small::new() else {
+        println!("not checked: mounting a small file system needs root");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(small.0.path()).await;
+    let noise = |size: u32| -> Vec<u8> {
+        (0..size).flat_map(|at| (at.wrapping_mul(2_654_435_761)).to_le_bytes()).collect()
+    };
+    let path = directory.path().join("large.tar");
+    fs::write(&path, Writer::default().file("large", noise(1 << 20)).finish()).unwrap();
+    let error = store.base_image(&path).await.unwrap_err();
+    assert_eq!(
+        (error.problem(), error.hint().as_deref()),
+        (Problem::Full, Some("aegis image prune")),
+        "{error}"
+    );
+    // A layer that fits, whose image doesn't any more.
+    let digest = import(&store, directory.path(), Writer::default().file("half", noise(300 << 10))).await;
+    assert_eq!(store.rootfs_image(&digest).await.unwrap_err().problem(), Problem::Full);
+    for name in ["tmp", "rootfs"] {
+        assert_eq!(fs::read_dir(small.0.path().join("images").join(name)).unwrap().count(), 0, "{name}");
+    }
+    assert_eq!(store.prune(&BTreeSet::new()).await.unwrap().count, 1);
 }
