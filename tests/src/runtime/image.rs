@@ -37,7 +37,8 @@ pub struct Blob {
 /// An image: layers and a config.
 #[derive(Debug, Clone, Default)]
 pub struct Image {
-    layers: Vec<Blob>,
+    /// Each with the digest of its archive.
+    layers: Vec<(Blob, String)>,
     /// The `config` of its config: what runtimes other than ours would run.
     pub config: Value,
 }
@@ -204,34 +205,33 @@ impl Image {
     /// The same with another layer, packed.
     #[must_use]
     pub fn packed(mut self, layer: &Layer, packing: Packing) -> Self {
-        self.layers.push(layer.blob(packing));
+        let plain = layer.blob(Packing::Plain);
+        let blob = if packing == Packing::Plain { plain.clone() } else { layer.blob(packing) };
+        self.layers.push((blob, plain.digest));
         self
     }
 
-    /// The same with a layer that is there already.
-    #[must_use]
-    pub fn with_blob(mut self, blob: Blob) -> Self {
-        self.layers.push(blob);
-        self
+    /// Its config, as JSON.
+    pub fn config_file(&self) -> Value {
+        let archives: Vec<&str> = self.layers.iter().map(|(_, archive)| archive.as_str()).collect();
+        json!({
+            "architecture": "amd64", "os": "linux", "config": self.config,
+            "rootfs": {"type": "layers", "diff_ids": archives},
+        })
     }
 
     /// Its blobs, and its manifest.
     pub fn build(&self) -> (Vec<Blob>, Blob) {
-        let ids: Vec<&str> = self.layers.iter().map(|layer| layer.digest.as_str()).collect();
-        let config = json!({
-            "architecture": "amd64", "os": "linux", "config": self.config,
-            // Right for plain layers; nothing but an unpacker that checks it would tell.
-            "rootfs": {"type": "layers", "diff_ids": ids},
-        });
+        let config = self.config_file();
         let config = Blob::new("application/vnd.oci.image.config.v1+json", config.to_string().into_bytes());
         let manifest = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": config.descriptor(),
-            "layers": self.layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
+            "layers": self.layers.iter().map(|(blob, _)| blob.descriptor()).collect::<Vec<_>>(),
         });
         let manifest =
             Blob::new("application/vnd.oci.image.manifest.v1+json", manifest.to_string().into_bytes());
-        (self.layers.iter().cloned().chain([config]).collect(), manifest)
+        (self.layers.iter().map(|(blob, _)| blob.clone()).chain([config]).collect(), manifest)
     }
 
     /// Writes it as an OCI layout.

@@ -90,7 +90,7 @@ fn an_image_comes_from_a_layout_and_from_an_archive_too(stage: &Stage) {
             0o644,
             json!([{"Config": "config.json", "RepoTags": ["a:1"], "Layers": ["layer.tar"]}]).to_string(),
         )
-        .file("config.json", 0o644, json!({"architecture": "amd64", "os": "linux", "config": {}}).to_string())
+        .file("config.json", 0o644, Image::base().config_file().to_string())
         .file("layer.tar", 0o644, [Layer::base().bytes(), &[0; 1024][..]].concat());
     let archive = folder.path().join("saved.tar");
     fs::write(&archive, [saved.bytes(), &[0; 1024][..]].concat()).unwrap();

@@ -157,7 +157,8 @@ fn a_client_that_leaves_does_not_stop_the_wake(stage: &Stage) {
 
 fn an_instance_stops_and_starts_by_hand(stage: &Stage) {
     let runtime = &stage.runtime;
-    let trap = "trap 'echo goodbye; exit 7' TERM; echo hello; while :; do sleep 0.1; done";
+    let trap =
+        "trap 'echo goodbye; exit 7' TERM; httpd -p 80 -h /srv; echo hello; while :; do sleep 0.1; done";
     let guest = Guest::start(runtime, &["sh", "-c", trap], json!({"expose": [{"guest": 80}]}));
     let port = runtime.instance(&guest.id)["endpoints"][0]["address"].clone();
     eventually("it began", BOOTS, || {

@@ -17,6 +17,7 @@ mod commands;
 mod crash;
 mod declared;
 mod execs;
+mod fleet;
 mod guests;
 mod hostile;
 mod images;
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
         crash::SCENARIOS,
         lifecycle::SCENARIOS,
         declared::SCENARIOS,
+        fleet::SCENARIOS,
         commands::SCENARIOS,
         apps::SCENARIOS,
         execs::SCENARIOS,

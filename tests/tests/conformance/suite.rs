@@ -96,7 +96,10 @@ fn backends() -> (Vec<(&'static str, String)>, Vec<String>) {
     let (mut usable, mut not_run) = (Vec::new(), Vec::new());
     for name in BACKENDS {
         let rows = status["backends"].as_array().expect("backends");
-        let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name}: {status}"));
+        let Some(row) = rows.iter().find(|row| row["name"] == name) else {
+            not_run.push(format!("{name}: not run: aegisd doesn't know it"));
+            continue;
+        };
         let reason = row["reason"].as_str().unwrap_or_default().to_owned();
         if row["usable"] == true {
             usable.push((name, reason));
