@@ -100,12 +100,11 @@ fn answer(stream: UnixStream, answers: &Answers, seen: &(Mutex<Seen>, Condvar)) 
         Some(Answer::Records(records)) => {
             writer.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
             for record in records {
-                match record {
-                    Some(record) => writer.write_all(format!("{record}\n").as_bytes())?,
-                    None => {
-                        let state = seen.0.lock().unwrap();
-                        drop(seen.1.wait_timeout_while(state, SOON, |state| !state.deleted).unwrap());
-                    }
+                if let Some(record) = record {
+                    writer.write_all(format!("{record}\n").as_bytes())?;
+                } else {
+                    let state = seen.0.lock().unwrap();
+                    drop(seen.1.wait_timeout_while(state, SOON, |state| !state.deleted).unwrap());
                 }
             }
             Ok(())

@@ -29,7 +29,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-            _ = next(&mut self.hang_up) => SignalKind::hangup().as_raw_value(),
+            () = next(&mut self.hang_up) => SignalKind::hangup().as_raw_value(),
         }
     }
 }
