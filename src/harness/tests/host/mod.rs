@@ -8,11 +8,7 @@ use std::{
     io::{Read, Write},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::{
-            fs::{PermissionsExt, symlink},
-            net::UnixStream,
-            process::CommandExt,
-        },
+        unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -78,29 +74,19 @@ impl Drop for Directory {
     }
 }
 
-/// A root file system of busybox, as the image builder would leave it.
+/// The base image's root file system, as `make guest` makes it, with something in `/var`.
 pub fn rootfs() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-        let busybox = busybox.expect("busybox is missing: apt-get install busybox-static");
-        // Under the target directory, where the next run finds it again.
+        let base = Path::new(env!("CARGO_BIN_EXE_aegis-harness")).with_file_name("guest").join("base.tar");
+        assert!(base.exists(), "{} is missing: make guest", base.display());
+        // Under the target directory, where the next run replaces it.
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("rootfs-", env!("CARGO_CRATE_NAME")));
         let _ = fs::remove_dir_all(&root);
-        for directory in
-            ["bin", "etc", "workspace", "tmp", "run", "var/content", "proc", "sys", "dev", "root"]
-        {
-            fs::create_dir_all(root.join(directory)).unwrap();
-        }
-        for file in ["etc/hostname", "etc/hosts", "etc/resolv.conf"] {
-            fs::write(root.join(file), "").unwrap();
-        }
+        fs::create_dir_all(root.join("var/content")).unwrap();
+        let unpacked = Command::new("tar").arg("-xf").arg(&base).arg("-C").arg(&root).status().unwrap();
+        assert!(unpacked.success());
         fs::write(root.join("var/content/file"), "from the image\n").unwrap();
-        fs::copy(busybox, root.join("bin/busybox")).unwrap();
-        let list = Command::new(busybox).arg("--list").output().unwrap();
-        for name in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox") {
-            symlink("busybox", root.join("bin").join(name)).unwrap();
-        }
         root
     })
 }
@@ -385,7 +371,9 @@ pub fn setup() -> Setup {
 pub fn command(argv: &[&str]) -> message::Command {
     message::Command {
         argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
-        env: [("PATH", "/bin"), ("HOME", "/root")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
+        env: [("PATH", "/bin:/sbin:/usr/bin:/usr/sbin"), ("HOME", "/root")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
         ..message::Command::default()
     }
 }
