@@ -3,11 +3,15 @@
 //! A [`Backend`] starts a [`Machine`] and gives the raw byte stream to its harness; what is said on it is the same for
 //! all. The conformance suite (`tests/tests/conformance`) runs over every backend that works on a machine.
 
+mod cgroup;
+pub mod cleanup;
 mod clock;
 pub mod guest;
 pub mod kernel;
 pub mod machine;
 mod memory_file;
+pub mod namespaces;
+pub mod probe;
 mod process;
 pub mod qemu;
 

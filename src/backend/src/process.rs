@@ -23,7 +23,7 @@ use tokio::{
 
 pub(crate) use self::{
     console::Console,
-    record::{RECORD, Record},
+    record::{RECORD, Record, boot_id},
 };
 
 /// What to execute. Standard input is `/dev/null`, output and errors are its console, and its environment is empty.
@@ -39,8 +39,6 @@ pub(crate) struct Program {
     pub(crate) nice: i32,
     /// `cgroup.procs` files, open for writing, of the groups that it joins.
     pub(crate) cgroups: Vec<OwnedFd>,
-    /// Whether programs that it executes may gain privileges.
-    pub(crate) may_gain_privileges: bool,
     /// Where its record is written, so that it is found if this daemon dies and it doesn't.
     pub(crate) directory: Option<PathBuf>,
 }
@@ -74,12 +72,7 @@ impl Program {
         }
         let files: Vec<RawFd> = self.files.iter().map(AsRawFd::as_raw_fd).collect();
         let cgroups: Vec<RawFd> = self.cgroups.iter().map(AsRawFd::as_raw_fd).collect();
-        let before = Before {
-            files,
-            nice: self.nice,
-            keeps_privileges: !self.may_gain_privileges,
-            parent: std::process::id(),
-        };
+        let before = Before { files, nice: self.nice, parent: std::process::id() };
         // The groups are joined by whoever we are, before the user changes: `before_exec` runs after that.
         let joined = command.spawn_in(&cgroups, before)?;
         Ok((joined, output))
@@ -90,7 +83,6 @@ impl Program {
 struct Before {
     files: Vec<RawFd>,
     nice: i32,
-    keeps_privileges: bool,
     parent: u32,
 }
 
@@ -109,9 +101,7 @@ impl Before {
             if u32::try_from(libc::getppid()) != Ok(self.parent) {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            if self.keeps_privileges {
-                check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
-            }
+            check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
             if self.nice != 0 {
                 check(libc::setpriority(libc::PRIO_PROCESS, 0, self.nice))?;
             }

@@ -64,7 +64,7 @@ impl Line<'_> {
         line.add("-display", "none");
         line.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
         line.add("-M", self.machine());
-        line.add("-accel", self.accelerator.name());
+        line.add("-accel", self.acceleration());
         line.add("-cpu", self.cpu());
         line.add("-smp", self.cpus.to_string());
         line.add("-m", format!("{}M", self.memory_mib));
@@ -101,7 +101,7 @@ impl Line<'_> {
         let rootfs = ("vda", 1, self.rootfs, true);
         let workspace = self.workspace.map(|file| ("vdb", 2, file, false));
         let (first, second) = match self.discovery {
-            Discovery::Acpi => (workspace, Some(rootfs)),
+            Discovery::Acpi => (Some(rootfs), workspace),
             Discovery::CommandLine => (Some(rootfs), workspace),
         };
         for (name, set, file, is_read_only) in first.into_iter().chain(second) {
@@ -111,11 +111,21 @@ impl Line<'_> {
 
     fn machine(&self) -> String {
         // The real-time clock stays: without it the kernel waits a second for one. x-option-roms stays too, as QEMU 10
-        // hangs without; the timers are not needed once the kernel is told the rate of the TSC.
+        // hangs without; the timers are not needed once the kernel is told the rate of the TSC and can check its APIC's
+        // timer by that of ACPI. Without ACPI the interrupts and the clock are the old ones.
         let acpi = if self.discovery == Discovery::Acpi { "on" } else { "off" };
-        let timers = if self.tsc_khz.is_some() { ",pit=off,pic=off" } else { "" };
+        let is_modern = self.tsc_khz.is_some() && self.discovery == Discovery::Acpi;
+        let timers = if is_modern { ",pit=off,pic=off" } else { "" };
         let memory = if self.memory == Memory::Own { "" } else { ",memory-backend=ram" };
         format!("microvm,acpi={acpi},rtc=on,isa-serial=on{timers}{memory}")
+    }
+
+    fn acceleration(&self) -> &'static str {
+        match self.accelerator {
+            Accelerator::Kvm => "kvm",
+            // QEMU would let its translations grow to a gigabyte a guest.
+            Accelerator::Tcg => "tcg,tb-size=64",
+        }
     }
 
     fn cpu(&self) -> &'static str {
@@ -224,7 +234,7 @@ mod tests {
                 vec![
                     "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
                     "-M microvm,acpi=on,rtc=on,isa-serial=on,pit=off,pic=off ",
-                    "-accel tcg -cpu Nehalem-v1 -smp 1 -m 256M",
+                    "-accel tcg,tb-size=64 -cpu Nehalem-v1 -smp 1 -m 256M",
                     "tsc_early_khz=2600000 no_timer_check",
                     "mitigations=off",
                     "fd=14,set=1",
@@ -235,7 +245,7 @@ mod tests {
             (
                 Line { accelerator: Accelerator::Kvm, discovery: Discovery::CommandLine, ..cold.clone() },
                 vec!["acpi=off", "-accel kvm -cpu host,-arch-capabilities"],
-                vec!["mitigations=off"],
+                vec!["mitigations=off", "pit=off"],
             ),
             (
                 Line { tsc_khz: None, workspace: Some(15), cpus: 2, ..cold.clone() },

@@ -1,0 +1,166 @@
+//! The system calls that a guest without a VM may not make.
+//!
+//! What can change the host or reaches seldom used parts of its kernel is refused with EPERM; everything else programs may
+//! need. Namespaces and lost capabilities refuse most of these too: this is a second wall.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// Refused whatever their arguments are.
+const DENIED: &[i64] = &[
+    // The kernel itself.
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_syslog,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_lookup_dcookie,
+    // Rings pass system calls by this filter.
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    // Mounts and other namespaces.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    // Files by handles, past every directory's rights.
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    // The kernel's keys have no namespaces.
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    // The host's clock, swap, quotas and accounting.
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    libc::SYS_acct,
+    libc::SYS_vhangup,
+    libc::SYS_kcmp,
+    libc::SYS_fanotify_init,
+    // The hardware.
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+];
+
+/// Families of sockets that reach the host: VMs' sockets, the kernel's ciphers, raw frames, and buses of devices.
+const DENIED_SOCKETS: &[i32] = &[
+    libc::AF_VSOCK,
+    libc::AF_ALG,
+    libc::AF_PACKET,
+    libc::AF_CAN,
+    libc::AF_TIPC,
+    libc::AF_BLUETOOTH,
+    libc::AF_RDS,
+    libc::AF_XDP,
+];
+
+/// What `clone` may not make.
+const NEW_NAMESPACES: &[i32] = &[
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+
+/// The filter, as bytes of its `struct sock_filter` array.
+pub(super) fn program() -> Result<Vec<u8>, String> {
+    let filter = SeccompFilter::new(
+        rules()?,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?,
+    );
+    let filter = filter.map_err(|error| error.to_string())?;
+    let program: BpfProgram = BpfProgram::try_from(filter).map_err(|error| error.to_string())?;
+    let first = without_clone3();
+    let all = first.into_iter().chain(program.iter().map(|line| (line.code, line.jt, line.jf, line.k)));
+    Ok(all
+        .flat_map(|(code, yes, no, value)| {
+            let mut bytes = code.to_ne_bytes().to_vec();
+            bytes.extend([yes, no]);
+            bytes.extend(value.to_ne_bytes());
+            bytes
+        })
+        .collect())
+}
+
+/// `clone3` has its flags in memory, where no filter sees them. It isn't known, so that C libraries use `clone`.
+fn without_clone3() -> [(u16, u8, u8, u32); 3] {
+    let load_number = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let is_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let answer = (libc::BPF_RET | libc::BPF_K) as u16;
+    let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    [(load_number, 0, 0, 0), (is_equal, 0, 1, libc::SYS_clone3 as u32), (answer, 0, 0, unknown)]
+}
+
+fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let namespaces = NEW_NAMESPACES.iter().map(|flag| {
+        let flag = u64::from(flag.cast_unsigned());
+        rule(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)
+    });
+    rules.insert(libc::SYS_clone, namespaces.collect::<Result<_, _>>()?);
+    let sockets = DENIED_SOCKETS
+        .iter()
+        .map(|family| rule(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(family.cast_unsigned())));
+    rules.insert(libc::SYS_socket, sockets.collect::<Result<_, _>>()?);
+    // Typing into a terminal as if somebody sat there.
+    let typing = [libc::TIOCSTI, libc::TIOCLINUX];
+    let terminals = typing.iter().map(|request| rule(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *request));
+    rules.insert(libc::SYS_ioctl, terminals.collect::<Result<_, _>>()?);
+    Ok(rules)
+}
+
+fn rule(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, String> {
+    let condition =
+        SeccompCondition::new(argument, length, operator, value).map_err(|error| error.to_string())?;
+    SeccompRule::new(vec![condition]).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_filter_is_a_program_that_the_kernel_takes() {
+        let bytes = program().unwrap();
+        assert_eq!(bytes.len() % 8, 0);
+        assert!(bytes.len() / 8 <= 4096, "BPF_MAXINSNS");
+        assert_eq!(&bytes[..2], &(0x20_u16).to_ne_bytes(), "it begins by loading the call's number");
+    }
+}
