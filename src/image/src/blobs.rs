@@ -22,9 +22,8 @@ impl Blobs {
     pub fn open(store: &Path) -> Result<Self, ImageError> {
         let blobs = Self { directory: store.join("blobs/sha256"), temporary: store.join("tmp") };
         remove_tree(&blobs.temporary).map_err(ImageError::file(&blobs.temporary))?;
-        for directory in [&blobs.directory, &blobs.temporary] {
-            fs::create_dir_all(directory).map_err(ImageError::file(directory))?;
-        }
+        fs::create_dir_all(&blobs.directory).map_err(ImageError::file(&blobs.directory))?;
+        make_private(&blobs.temporary).map_err(ImageError::file(&blobs.temporary))?;
         Ok(blobs)
     }
 
@@ -135,6 +134,14 @@ impl Incoming {
         sync_directory(&self.directory)?;
         Ok((actual, self.written))
     }
+}
+
+/// Makes a directory that only this user enters, if it isn't there: what is set-user-id in an image must not be run by
+/// other users of this machine.
+pub fn make_private(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
 }
 
 /// Makes renames in a directory last.

@@ -18,7 +18,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::{Inner, lock};
 use crate::{
     Digest, ImageError,
-    blobs::sync_directory,
+    blobs::{make_private, sync_directory},
     build::{LayerSource, build},
     directory, erofs,
     manifest::{self, Manifest, layer_compression},
@@ -49,11 +49,9 @@ impl Default for Builds {
 
 /// Makes the directories of a store.
 pub fn make_directories(store: &Path) -> Result<(), ImageError> {
-    for name in [IMAGES, DIRECTORIES] {
-        let path = store.join(name);
-        fs::create_dir_all(&path).map_err(ImageError::file(&path))?;
-    }
-    Ok(())
+    let (images, directories) = (store.join(IMAGES), store.join(DIRECTORIES));
+    fs::create_dir_all(&images).map_err(ImageError::file(&images))?;
+    make_private(&directories).map_err(ImageError::file(&directories))
 }
 
 /// All root file systems that are here, whatever made them.

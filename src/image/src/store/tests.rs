@@ -113,6 +113,10 @@ async fn the_directory_is_what_the_image_says() {
             assert_eq!((metadata.uid(), metadata.gid()), found.owner, "{path}");
         }
     }
+    for private in ["images/trees", "images/tmp"] {
+        let mode = fs::metadata(directory.path().join(private)).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o700, "others could run what is set-user-id");
+    }
     assert_eq!(fs::read_link(tree.join("lib")).unwrap(), Path::new("/usr/lib"));
     let inode = |path: &str| fs::metadata(tree.join(path)).unwrap().ino();
     assert_eq!(inode("bin/su"), inode("bin/sudo"));
