@@ -95,16 +95,12 @@ impl Line<'_> {
         line.0
     }
 
-    /// QEMU fills its buses from the last to the first. ACPI lists them from the first on, so there the disk that is named
-    /// last has to be `vda`; the command line lists them from the last on.
+    /// The disk that is named first is `vda`: QEMU fills its buses from the last to the first, and so does the kernel find
+    /// them.
     fn disks(&self, line: &mut Arguments) {
         let rootfs = ("vda", 1, self.rootfs, true);
         let workspace = self.workspace.map(|file| ("vdb", 2, file, false));
-        let (first, second) = match self.discovery {
-            Discovery::Acpi => (Some(rootfs), workspace),
-            Discovery::CommandLine => (Some(rootfs), workspace),
-        };
-        for (name, set, file, is_read_only) in first.into_iter().chain(second) {
+        for (name, set, file, is_read_only) in std::iter::once(rootfs).chain(workspace) {
             line.disk(name, set, file, is_read_only);
         }
     }
