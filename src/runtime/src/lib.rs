@@ -28,6 +28,8 @@ pub mod secrets;
 pub mod small;
 pub mod state;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod upstreams;
 pub mod workspace;
 

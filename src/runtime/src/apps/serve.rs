@@ -102,8 +102,7 @@ pub(crate) async fn rollback(
     wish: Rollback,
 ) -> Result<Release, RuntimeError> {
     if daemon.declared(name)?.spec.serve {
-        return Err(RuntimeError::conflict(format!("what the app {name} serves is declared by a manifest"))
-            .hint("change the manifest and apply it"));
+        return rollback_declared(daemon, name, wish).await;
     }
     let turn = daemon.apps.turn(name);
     let _turn = turn.lock().await;
@@ -130,6 +129,27 @@ pub(crate) async fn rollback(
     }
     daemon.change_app(name, |row, _| row.current = Some(wanted.id.clone())).await?;
     Ok(shown(wanted))
+}
+
+/// The same of an app that is declared to serve: its reconciler does it, and holds on to it until something else is
+/// declared.
+async fn rollback_declared(
+    daemon: &Arc<Daemon>,
+    name: &str,
+    wish: Rollback,
+) -> Result<Release, RuntimeError> {
+    let app = daemon.app_row(name)?.ok_or_else(|| gone(name))?;
+    let releases = rows(daemon, &app)?;
+    let is_meant = |row: &&ReleaseRow| {
+        wish.release.as_ref().is_some_and(|id| row.id == *id || row.label.as_ref() == Some(id))
+    };
+    let meant = releases.iter().find(is_meant).map(|row| row.id.clone()).or(wish.release);
+    let reconciler =
+        daemon.reconciler.get().ok_or_else(|| RuntimeError::internal("the daemon isn't ready yet"))?;
+    let id = reconciler.roll_back_to(name, meant.as_deref()).await.map_err(|fault| {
+        RuntimeError::conflict(fault.to_string()).hint(format!("list them: `aegis app info {name}`"))
+    })?;
+    releases.iter().find(|row| row.id == id).map(shown).ok_or_else(|| gone(name))
 }
 
 /// Puts an instance of `release` in the place of one that serves. When it isn't ready, everything stays as it was.

@@ -14,6 +14,9 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(9);
 /// hold it for ever.
 const REST_OF_OUTPUT: Duration = Duration::from_secs(2);
 
+/// How long a machine may go on whose channel is closed.
+const SILENT_FOR: Duration = Duration::from_secs(2);
+
 /// A guest that runs. Dropping it kills its machine.
 pub(crate) struct Live {
     /// The way to it.
@@ -66,6 +69,17 @@ pub(crate) async fn shut_down(guest: &Guest, machine: &Arc<dyn Machine>) {
         return;
     }
     kill(machine).await;
+}
+
+/// The end of a machine whose guest isn't heard any more: it ends by itself now, or is ended.
+pub(crate) async fn end_of_silent(machine: &Arc<dyn Machine>) -> String {
+    match tokio::time::timeout(SILENT_FOR, machine.wait()).await {
+        Ok(exit) => exit.reason,
+        Err(_) => {
+            kill(machine).await;
+            "its harness was heard no more".to_owned()
+        }
+    }
 }
 
 /// Ends a machine at once. Done when it is gone.

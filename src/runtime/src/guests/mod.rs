@@ -7,4 +7,4 @@ mod live;
 pub(crate) use environment::environment;
 pub(crate) use launch::system;
 pub(crate) use launch::{Launch, LaunchError, launch};
-pub(crate) use live::{AbortOnDrop, Live, Main, MainExit, kill, shut_down};
+pub(crate) use live::{AbortOnDrop, Live, Main, MainExit, end_of_silent, kill, shut_down};

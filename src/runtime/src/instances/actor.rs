@@ -22,7 +22,7 @@ use super::{
     ready,
 };
 use crate::{
-    guests::{AbortOnDrop, Launch, Live, Main, MainExit, kill, launch, shut_down, system},
+    guests::{AbortOnDrop, Launch, Live, Main, MainExit, end_of_silent, kill, launch, shut_down, system},
     journal::Journal,
     keyspace,
     output::Sink,
@@ -406,7 +406,14 @@ async fn watch_end(
     if let Some(main) = main {
         let mut main = tokio::spawn(main.wait());
         tokio::select! {
-            exit = &mut main => if let Ok(Ok(exit)) = exit { exited(exit) },
+            exit = &mut main => match exit {
+                Ok(Ok(exit)) => exited(exit),
+                _ => {
+                    let cause = Cause::Died { reason: end_of_silent(&machine).await };
+                    let _ = myself.send(Message::Input(Input::Ended { boot, cause }));
+                    return;
+                }
+            },
             _ = machine.wait() => {
                 if let Ok(Ok(Ok(exit))) = tokio::time::timeout(LAST_WORDS, main).await {
                     exited(exit);

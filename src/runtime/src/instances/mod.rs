@@ -122,6 +122,8 @@ pub(crate) async fn make(
     // The boot belongs to the instance; nobody has to wait for it here.
     let starting = handle.clone();
     tokio::spawn(async move { drop(starting.ask(Ask::Start).await) });
+    // From here on everybody sees that it boots. An error: it is gone again already.
+    let _ = handle.watch().wait_for(|view| view.cause != Some(Cause::New)).await;
     Ok(handle)
 }
 

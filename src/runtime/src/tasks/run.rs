@@ -7,7 +7,7 @@ use aegis_wire::runtime::{Task, TaskState};
 use tokio::sync::watch;
 
 use crate::{
-    guests::{Launch, LaunchError, Live, MainExit, kill, launch, shut_down, system},
+    guests::{Launch, LaunchError, Live, MainExit, end_of_silent, kill, launch, shut_down, system},
     output::Sink,
     record::{self, TaskRow},
     state::Daemon,
@@ -111,7 +111,7 @@ async fn wait(live: &mut Live, timeout: Option<Duration>, cancel: &mut watch::Re
         exit = &mut exit => return match exit {
             Ok(Ok(exit)) => ended(&exit),
             _ => {
-                let reason = machine.wait().await.reason;
+                let reason = end_of_silent(&machine).await;
                 End::new(TaskState::Failed, None, Some(format!("the machine ended: {reason}")))
             }
         },
