@@ -406,7 +406,7 @@ fn messages_are_those_of_the_reference() {
         "status",
         "doctor",
     ] {
-        machine.run(&format!("{line} -o json")).ok().json();
+        crate::shapes::check(line, "", &machine.run(&format!("{line} -o json")).ok().json());
         machine.run(&format!("{line} -o yaml")).ok();
     }
 }

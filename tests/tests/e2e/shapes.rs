@@ -78,7 +78,7 @@ fn every_report_is_an_object_in_snake_case() {
 /// Manifests have camelCase, and labels and elements the names that people give them: those are data, not fields.
 const DATA: [&str; 6] = ["spec", "labels", "annotations", "owners", "metadata", "elements"];
 
-fn check(command: &str, at: &str, value: &Value) {
+pub fn check(command: &str, at: &str, value: &Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {

@@ -3,6 +3,7 @@
 use aegis_core::ExitCode;
 use aegis_wire::runtime::{Image, Pruned};
 use clap::Subcommand;
+use jiff::Timestamp;
 
 use crate::{
     failure::Failure,
@@ -49,7 +50,7 @@ impl Args {
                 client.delete_image(&image).await?;
                 output::print(&format!("Image {image} removed\n"))?;
             }
-            Verb::Prune { output } => output.show(&client.prune_images().await?, pruned)?,
+            Verb::Prune { output } => output.show(&client.prune_images().await?, removed)?,
         }
         Ok(ExitCode::Success)
     }
@@ -61,11 +62,16 @@ fn text(images: &[Image]) -> String {
             visible(&image.references.join(", ")).into_owned(),
             short(&image.digest).to_owned(),
             size(image.size),
-            time(image.pulled_at),
+            pulled(image),
             if image.in_use { "yes" } else { "no" }.to_owned(),
         ]
     };
     table(["REFERENCE", "DIGEST", "SIZE", "PULLED", "IN USE"], images.iter().map(row))
+}
+
+/// The base image was never pulled.
+fn pulled(image: &Image) -> String {
+    if image.pulled_at == Timestamp::UNIX_EPOCH { String::new() } else { time(image.pulled_at) }
 }
 
 /// So much of a digest as tells images apart; the whole is in the JSON.
@@ -73,7 +79,7 @@ fn short(digest: &str) -> &str {
     digest.char_indices().nth(19).map_or(digest, |(at, _)| &digest[..at])
 }
 
-fn pruned(pruned: &Pruned) -> String {
+fn removed(pruned: &Pruned) -> String {
     let mut text = String::new();
     for digest in &pruned.images {
         text += &format!("removed {digest}\n");
@@ -83,8 +89,6 @@ fn pruned(pruned: &Pruned) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     #[test]
@@ -93,14 +97,14 @@ mod tests {
             references: vec!["alpine:3.21".into()],
             digest: "sha256:0123456789abcdef".into(),
             size: 3 << 20,
-            pulled_at: Timestamp::UNIX_EPOCH,
+            pulled_at: Timestamp::from_second(60).unwrap(),
             in_use: true,
         };
         assert_eq!(
             text(&[image]),
-            "REFERENCE    DIGEST               SIZE     PULLED                IN USE\nalpine:3.21  sha256:0123456789ab  3.0 MiB  1970-01-01T00:00:00Z  yes\n"
+            "REFERENCE    DIGEST               SIZE     PULLED                IN USE\nalpine:3.21  sha256:0123456789ab  3.0 MiB  1970-01-01T00:01:00Z  yes\n"
         );
         let none = Pruned { images: vec!["sha256:0".into()], freed: 2048 };
-        assert_eq!(pruned(&none), "removed sha256:0\n2.0 KiB freed\n");
+        assert_eq!(removed(&none), "removed sha256:0\n2.0 KiB freed\n");
     }
 }
