@@ -11,6 +11,8 @@ need mkfs.ext4 e2fsprogs
 need curl curl
 # Tests give guests a place to reach out to.
 need ip iproute2
+# They also have the images checked by others.
+need fsck.erofs erofs-utils
 install_missing
 
 if [ ! -d "$cache/kernel" ]; then
