@@ -11,6 +11,7 @@ mod modules;
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -110,6 +111,17 @@ pub fn prepare(assets: &Path, cache: &Path) -> Result<GuestKernel, KernelError> 
     })
 }
 
+/// How the assets' kernel finds its devices. None: there is no kernel.
+pub fn discovery(assets: &Path) -> Option<Discovery> {
+    Source::find(assets).ok().map(|source| source.discovery)
+}
+
+/// A file that passes for a kernel.
+#[cfg(test)]
+pub(crate) fn tests_kernel() -> Vec<u8> {
+    elf::tests::kernel_with_pvh()
+}
+
 /// Where the kernel is in the assets.
 #[derive(Debug)]
 struct Source {
@@ -176,6 +188,8 @@ fn read(path: &Path) -> Result<Vec<u8>, KernelError> {
 fn publish(path: &Path, content: &[u8]) -> Result<(), KernelError> {
     let half = path.with_extension(format!("{}.half", std::process::id()));
     fs::write(&half, content).map_err(KernelError::io(&half))?;
+    // QEMU runs as nobody, and opens it by the file that it inherits.
+    fs::set_permissions(&half, fs::Permissions::from_mode(0o644)).map_err(KernelError::io(&half))?;
     fs::rename(&half, path).map_err(KernelError::io(path))
 }
 

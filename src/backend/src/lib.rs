@@ -8,12 +8,14 @@ pub mod cleanup;
 mod clock;
 pub mod guest;
 pub mod kernel;
+pub mod libkrun;
 pub mod machine;
 mod memory_file;
 pub mod namespaces;
 pub mod probe;
 mod process;
 pub mod qemu;
+pub mod select;
 
 pub use guest::{Guest, GuestError};
 pub use machine::{

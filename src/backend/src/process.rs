@@ -2,6 +2,7 @@
 
 mod console;
 mod record;
+mod user;
 
 use std::{
     ffi::OsString,
@@ -24,6 +25,7 @@ use tokio::{
 pub(crate) use self::{
     console::Console,
     record::{RECORD, Record, boot_id},
+    user::{kvm_user, nobody},
 };
 
 /// What to execute. Standard input is `/dev/null`, output and errors are its console, and its environment is empty.

@@ -1,11 +1,6 @@
 //! Starting a QEMU: which files it is given, who it runs as, and the way to speak with it.
 
-use std::{
-    fs::File,
-    io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, os::fd::OwnedFd, path::PathBuf};
 
 use serde_json::json;
 use tokio::net::UnixStream;
@@ -21,11 +16,8 @@ use crate::{
     kernel::GuestKernel,
     machine::{MachineSpec, StartError},
     memory_file,
-    process::{Process, Program},
+    process::{Process, Program, kvm_user, nobody},
 };
-
-/// `nobody` and its group, on every distribution.
-const NOBODY: u32 = 65534;
 
 /// Where the memory comes from.
 pub(super) enum Source {
@@ -128,7 +120,10 @@ impl Inner {
     pub(super) async fn launch(&self, kernel: &GuestKernel, launch: Launch) -> Result<Launched, StartError> {
         let mut program = Program {
             path: self.settings.program.clone(),
-            user: user(self.settings.accelerator),
+            user: match self.settings.accelerator {
+                Accelerator::Kvm => kvm_user(),
+                Accelerator::Tcg => nobody(),
+            },
             nice: launch.nice,
             directory: launch.directory,
             ..Program::default()
@@ -176,18 +171,4 @@ fn pair() -> Result<(UnixStream, OwnedFd), StartError> {
         Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
     });
     made.map_err(failed("make a socket"))
-}
-
-/// Who QEMU runs as: nobody, if we are root. With KVM in the group that may use it; where only root may, it stays root,
-/// without its privileges' use by the sandbox.
-fn user(accelerator: Accelerator) -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    if accelerator == Accelerator::Tcg {
-        return Some((NOBODY, NOBODY));
-    }
-    let device = Path::new("/dev/kvm").metadata().ok()?;
-    let (for_group, for_all) = (device.mode() & 0o060 == 0o060, device.mode() & 0o006 == 0o006);
-    (for_group || for_all).then(|| (NOBODY, if for_group { device.gid() } else { NOBODY }))
 }
