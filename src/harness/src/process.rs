@@ -162,7 +162,12 @@ impl Process {
             return true;
         }
         if self.quiet_at.is_some_and(|quiet| quiet <= now) {
-            self.outputs.iter_mut().for_each(|output| output.end(channel));
+            // Silent is one that could speak: what waits for credit is still to come.
+            if self.outputs.iter().all(|output| output.is_wanted(channel)) {
+                self.outputs.iter_mut().for_each(|output| output.end(channel));
+            } else {
+                self.quiet_at = Some(now + QUIET);
+            }
         }
         if !self.reported && self.outputs.iter().all(Output::has_ended) {
             let signal = status.terminating_signal();

@@ -144,6 +144,22 @@ fn much_output_comes_whole_and_only_against_credit() {
 }
 
 #[test]
+fn a_terminals_last_words_wait_for_credit() {
+    let mut guest = Guest::ready(Starter::Same, |_| {});
+    guest.grants = false;
+    let line = "stty -opost; dd if=/dev/zero bs=1000 count=263 2>/dev/null; echo end";
+    let process = guest.spawn(message::Command { terminal: Some(WindowSize::default()), ..shell(line) });
+    let output = stream::stdout(process);
+    guest.wait("a window of it", |guest| guest.bytes(output).len() == WINDOW as usize);
+    // Longer than a terminal that others hold is listened to after its process.
+    assert_eq!(guest.shell("sleep 0.5; echo other").stdout, "other\n");
+    guest.grants = true;
+    guest.send(Kind::Credit, output, &WINDOW.to_le_bytes());
+    guest.until(|message| matches!(message, ToHost::Exited { process: of, code: 0, .. } if *of == process));
+    assert_eq!(guest.bytes(output).len(), 263_000 + 4);
+}
+
+#[test]
 fn what_a_process_leaves_behind_does_not_hold_up_its_exit_and_lives_on() {
     let mut guest = Guest::ready(Starter::Same, |_| {});
     let line = "(while [ ! -e go ]; do sleep 0.01; done; echo late; echo later; touch alive) & echo now";
