@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretSpec {
-    /// Who gets it: `{app: NAME}` one app; `workspace` every app that lists it in `secrets`.
+    /// Who gets it: `{app: NAME}` one app; `workspace` every app. An app's own wins over the workspace's.
     #[serde(default)]
     pub scope: SecretScope,
     /// Where the value comes from.
@@ -44,7 +44,7 @@ pub struct SecretSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum SecretScope {
-    /// Every app that lists it.
+    /// Every app.
     #[default]
     Workspace,
     /// This app.

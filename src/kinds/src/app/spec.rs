@@ -41,7 +41,8 @@ pub struct AppSpec {
     /// When a new instance counts as ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Readiness>,
-    /// Secrets of the workspace that the app gets besides its own, as variables of the same names.
+    /// Secrets of the workspace that it can't do without. An app gets all of the workspace's and its own, as variables; one
+    /// that is named here must be there before it boots.
     #[serde(default, skip_serializing_if = "UniqueSet::is_empty")]
     pub secrets: UniqueSet<String>,
     /// Variables of its environment. They win over secrets of the same name.
