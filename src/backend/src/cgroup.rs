@@ -196,10 +196,10 @@ pub(crate) fn remove_left(ids: &[String]) {
     }
 }
 
-fn write(directory: &Path, name: &str, value: impl ToString) -> io::Result<()> {
+fn write(directory: &Path, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
     // Opened without creating: a controller that isn't there has no such file.
     let mut file = File::options().write(true).open(directory.join(name))?;
-    io::Write::write_all(&mut file, value.to_string().as_bytes())
+    io::Write::write_all(&mut file, format!("{value}").as_bytes())
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ impl TimeStampCounter {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::unnecessary_wraps, reason = "other CPUs have none")]
 fn count() -> Option<u64> {
     #[allow(unsafe_code, reason = "an instruction without another form")]
     // SAFETY: it reads a register that every x86-64 CPU has and Linux lets everybody read.

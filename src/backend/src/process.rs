@@ -11,7 +11,7 @@ use std::{
         fd::{AsRawFd, OwnedFd, RawFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, OnceLock, mpsc},
 };
@@ -28,11 +28,13 @@ pub(crate) use self::{
     user::{kvm_user, nobody},
 };
 
-/// What to execute. Standard input is `/dev/null`, output and errors are its console, and its environment is empty.
+/// What to execute. Standard input is `/dev/null`, output and errors are its console.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<OsString>,
+    /// All of its environment.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
     /// Files that it inherits under their numbers. All others close.
     pub(crate) files: Vec<OwnedFd>,
     /// User and group that it runs as.
@@ -61,13 +63,18 @@ impl Program {
         let job: Job = Box::new(move || drop(answer.send(self.start_here())));
         spawner()?.send(job).map_err(|_| io::Error::other("the thread that starts processes is gone"))?;
         let (child, output) = started.await.map_err(io::Error::other)??;
-        Process::watch(child, output, directory)
+        Process::watch(child, output, directory.as_deref())
     }
 
     fn start_here(self) -> io::Result<(Child, OwnedFd)> {
         let (output, input) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments).env_clear().current_dir("/").process_group(0);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().copied())
+            .current_dir("/")
+            .process_group(0);
         command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
@@ -146,7 +153,10 @@ fn spawner() -> io::Result<mpsc::Sender<Job>> {
             .spawn(move || jobs.iter().for_each(|job| job()))?;
         Ok(sender)
     });
-    spawner.as_ref().map(Clone::clone).map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    match spawner {
+        Ok(sender) => Ok(sender.clone()),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
 }
 
 /// A process that was started. Dropping it kills it and all of its group.
@@ -159,12 +169,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn watch(mut child: Child, output: OwnedFd, directory: Option<PathBuf>) -> io::Result<Self> {
+    fn watch(mut child: Child, output: OwnedFd, directory: Option<&Path>) -> io::Result<Self> {
         let id = child.id();
         let pid = Pid::from_child(&child);
         let handle = Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?);
         let console = Console::read(output)?;
-        if let Some(directory) = &directory {
+        if let Some(directory) = directory {
             Record::of(id)?.write(directory)?;
         }
         let (sender, exit) = watch::channel(None);

@@ -114,6 +114,10 @@ pub(super) fn program() -> Result<Vec<u8>, String> {
 }
 
 /// `clone3` has its flags in memory, where no filter sees them. It isn't known, so that C libraries use `clone`.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the header gives these constants as wider numbers than fields"
+)]
 fn without_clone3() -> [(u16, u8, u8, u32); 3] {
     let load_number = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let is_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;

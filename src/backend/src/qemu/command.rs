@@ -136,7 +136,7 @@ impl Line<'_> {
     fn kernel_command_line(&self) -> String {
         // A panic ends the machine (with -no-reboot) instead of hanging it. Modules and locks stay as they were built:
         // patching code is what costs most in a boot under translation, and so is a probe for a trace nobody reads.
-        let mut words = vec![
+        let mut words: Vec<String> = [
             "console=ttyS0",
             "quiet",
             "panic=-1",
@@ -145,17 +145,18 @@ impl Line<'_> {
             "noreplace-smp",
             "initcall_blacklist=init_kprobe_trace",
             "random.trust_cpu=on",
-        ];
+        ]
+        .map(str::to_owned)
+        .into();
         if self.accelerator == Accelerator::Tcg {
             // There is no speculation to guard against in translated code.
-            words.push("mitigations=off");
+            words.push("mitigations=off".to_owned());
         }
-        let mut line = words.join(" ");
         if let Some(khz) = self.tsc_khz {
             // Without these, a boot under translation hangs now and then while it measures its clocks.
-            line.push_str(&format!(" tsc_early_khz={khz} no_timer_check"));
+            words.extend([format!("tsc_early_khz={khz}"), "no_timer_check".to_owned()]);
         }
-        line
+        words.join(" ")
     }
 }
 

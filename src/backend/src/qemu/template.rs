@@ -25,11 +25,11 @@ use crate::{
 /// More are not kept; each takes some 80 MB of memory that no clone needs more.
 pub(super) const MOST: usize = 4;
 /// A boot for a template goes behind everything else, so it may take long.
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
+const BOOT_LIMIT: Duration = Duration::from_mins(3);
 /// How long it takes to save, at most.
 const SAVE_LIMIT: Duration = Duration::from_secs(30);
 /// After one couldn't be made, the next try waits so long.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(600);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_mins(10);
 
 /// What a template is good for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

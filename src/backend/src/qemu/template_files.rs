@@ -125,7 +125,7 @@ pub(super) fn collect(all: &Path, stamp: &str, most: usize) {
     let mut current: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
     for path in entries.map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(stamp) && !name.ends_with(".half") {
+        if name.starts_with(stamp) && path.extension().is_none_or(|end| end != "half") {
             let used = path.metadata().and_then(|it| it.modified()).unwrap_or(std::time::UNIX_EPOCH);
             current.push((used, path));
         } else {
