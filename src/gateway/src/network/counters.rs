@@ -10,7 +10,7 @@ use super::policy::Rule;
 /// Counts since the guest's network began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Activity {
-    /// Packets that the guest sent.
+    /// Packets that the guest sent, of those protocols that are let out.
     pub packets_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
@@ -20,7 +20,7 @@ pub struct Activity {
     pub bytes_in: u64,
     /// Connections and datagrams that policy refused.
     pub refused: u64,
-    /// What there was no room for.
+    /// What there was no room for, and what is no packet that could be let out.
     pub dropped: u64,
 }
 

@@ -138,7 +138,6 @@ async fn drive(shared: Arc<Shared>, mut from_guest: mpsc::Receiver<Vec<u8>>) {
                     return;
                 }
                 for packet in received.drain(..) {
-                    shared.counters.came(packet.len());
                     segments.extend(sort(&shared, &stack, &datagrams, packet, &mut tasks));
                 }
             }
@@ -172,6 +171,8 @@ fn sort(
         shared.counters.dropped();
         return None;
     };
+    // What a kernel says by itself, such as that it looks for a router of IPv6, isn't use of the network.
+    shared.counters.came(packet.len());
     match read {
         Packet::Tcp { from, to, opens } if *from.ip() == shared.plan.guest.addr() => {
             let key = (from, to);

@@ -245,5 +245,10 @@ fn ids_are_names_and_what_belongs_to_nobody_is_removed() {
     logs.remove_all_but(|id| id == "inst-1").unwrap();
     let left: Vec<_> = std::fs::read_dir(directory.path().join("logs")).unwrap().collect();
     assert_eq!(left.len(), 1);
+    let mode = |path: &str| {
+        let metadata = std::fs::metadata(directory.path().join("logs").join(path)).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+    };
+    assert_eq!((mode("inst-1"), mode("inst-1/00000001.ndjson")), (0o700, 0o600));
     logs.remove("task-2").unwrap();
 }
