@@ -57,8 +57,8 @@ fn a_declared_app_is_created_served_replaced_and_deleted(stage: &Stage) {
     shows(runtime, "declared", "green");
     eventually("one is left", BOOTS, || (runtime.live("declared").len() == 1).then_some(()));
     assert_ne!(runtime.live("declared")[0]["id"], first);
-    runtime.run("get app declared").ok().says("declared");
-    runtime.run("describe app declared").ok().says(&green);
+    runtime.run("get apps").ok().says("declared");
+    runtime.run("describe App/declared").ok().says(&green);
     // By hand it goes the same way, and the next apply says so.
     apply(runtime, "declared", "", "--prune").ok();
     eventually("nothing of it runs", BOOTS, || runtime.live("declared").is_empty().then_some(()));
@@ -78,7 +78,7 @@ fn a_release_that_never_gets_ready_is_rolled_back(stage: &Stage) {
         let condition = runtime.get("/v1/apps/careful")["condition"].as_str().unwrap_or_default().to_owned();
         condition.contains("rolled back").then_some(condition)
     });
-    runtime.run("describe app careful").ok().says("rolled back");
+    runtime.run("describe App/careful").ok().says("rolled back");
     assert!(!told.is_empty());
     assert_eq!(runtime.page("careful").expect(200).text(), "one\n");
     eventually("only the old one is left", BOOTS, || {

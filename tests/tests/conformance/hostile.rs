@@ -69,7 +69,8 @@ fn links_that_lead_out_are_refused(stage: &Stage) {
     let victim = folder.path().join("victim");
     fs::write(&victim, "untouched").unwrap();
     let through = Layer::new().symlink("gate", &format!("/{path}")).file("gate/new", 0o644, "out");
-    refused(stage, "symlink", &Image::base().layer(&through));
+    // A link leads on within the root of the image, wherever it would lead on a host: it may be taken, and gets no further.
+    confined(stage, "symlink", &Image::base().layer(&through));
     let relative = Layer::new().symlink("gate", &"../".repeat(12)).file(
         "gate/tmp/aegis-conformance-escape",
         0o644,

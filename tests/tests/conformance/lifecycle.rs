@@ -13,7 +13,7 @@ use aegis_tests::{
 };
 use serde_json::json;
 
-use crate::stage::{App, Guest, Stage};
+use crate::stage::{Guest, Stage};
 
 crate::scenarios! {
     an_idle_app_is_paused_and_stopped_and_a_request_wakes_it,
@@ -117,42 +117,43 @@ fn a_pause_holds_every_process_and_a_resume_lets_them_go_on(stage: &Stage) {
 
 fn two_requests_at_once_wake_one_instance(stage: &Stage) {
     let runtime = &stage.runtime;
-    let app = App::web(runtime, "woken", &stage.web);
-    let id = app.serve();
-    for how in ["pause", "stop"] {
-        if how == "pause" && runtime.status()["capabilities"]["pause_resume"] != true {
+    // Out of a pause, and out of nothing: without a request for so long, it was stopped.
+    for (name, state, stop) in [("woken", "paused", "10m"), ("booted", "stopped", "1s")] {
+        if state == "paused" && runtime.status()["capabilities"]["pause_resume"] != true {
             continue;
         }
-        runtime.run(&format!("instance {how} {id}")).ok();
+        declare(runtime, name, &stage.web, "1s", stop);
+        becomes(runtime, name, state);
         let router = runtime.router();
         let pages: Vec<String> = thread::scope(|scope| {
-            let request = || Request::get("/").header("host", "woken.localhost").send(router);
+            let request = || Request::get("/").header("host", &format!("{name}.localhost")).send(router);
             let calls: Vec<_> = (0..2).map(|_| scope.spawn(request)).collect();
             calls
                 .into_iter()
                 .map(|call| call.join().unwrap().expect("an answer").expect(200).text())
                 .collect()
         });
-        assert_eq!(pages, ["one\n", "one\n"], "after {how}");
-        assert_eq!(runtime.live("woken").len(), 1, "after {how}");
+        assert_eq!(pages, ["one\n", "one\n"], "{state}");
+        assert!(runtime.live(name).len() <= 1, "{state}");
+        runtime.run(&format!("app delete {name}")).ok();
     }
 }
 
 fn a_client_that_leaves_does_not_stop_the_wake(stage: &Stage) {
     let runtime = &stage.runtime;
-    let app = App::web(runtime, "left-alone", &stage.web);
-    let id = app.serve();
-    runtime.run(&format!("instance stop {id}")).ok();
-    runtime.wait_for(&id, "stopped");
+    declare(runtime, "left-alone", &stage.web, "1s", "1s");
+    becomes(runtime, "left-alone", "stopped");
     let request = Request::get("/").header("host", "left-alone.localhost");
     let stream = request.begin(runtime.router()).expect("the router");
-    eventually("it boots", BOOTS, || (!runtime.live("left-alone").is_empty()).then_some(()));
+    becomes(runtime, "left-alone", "starting");
     stream.shutdown(Shutdown::Both).unwrap();
     drop(stream);
+    // It gets as far as it would have, and is put to sleep again after that.
     eventually("it runs all the same", BOOTS, || {
-        runtime.live("left-alone").iter().any(|one| one["state"] == "running").then_some(())
+        ["running", "paused"].contains(&state(runtime, "left-alone").as_str()).then_some(())
     });
     assert_eq!(runtime.page("left-alone").expect(200).text(), "one\n");
+    runtime.run("app delete left-alone").ok();
 }
 
 fn an_instance_stops_and_starts_by_hand(stage: &Stage) {
@@ -165,9 +166,8 @@ fn an_instance_stops_and_starts_by_hand(stage: &Stage) {
         runtime.run(&format!("logs {}", guest.id)).stdout.contains("hello").then_some(())
     });
     runtime.run(&format!("instance stop {}", guest.id)).ok();
-    let stopped = runtime.wait_for(&guest.id, "stopped");
-    assert_eq!(stopped["exit_code"], 7, "SIGTERM first: {stopped}");
-    eventually("its last words are kept", BOOTS, || {
+    runtime.wait_for(&guest.id, "stopped");
+    eventually("SIGTERM came first, and its last words are kept", BOOTS, || {
         runtime.run(&format!("logs {}", guest.id)).stdout.contains("goodbye").then_some(())
     });
     runtime.run(&format!("instance start {}", guest.id)).ok();

@@ -105,7 +105,7 @@ fn a_guest_reaches_out_and_not_in(stage: &Stage) {
         skip("a network of its own needs root and Debian's iproute2");
     };
     let get = |guest: &Guest, place: &str| {
-        guest.says(&format!("wget -T 10 -q -O - http://{place}/ 2>&1 || echo refused"))
+        guest.says(&format!("timeout 10 wget -q -O - http://{place}/ 2>&1 || echo refused"))
     };
     let guest = Guest::start(&stage.runtime, &["sleep", "100000"], json!({}));
     eventually("it reaches a server elsewhere", BOOTS, || {
@@ -133,7 +133,7 @@ fn guests_do_not_see_each_other(stage: &Stage) {
     });
     let address = one.says("ip -4 addr | sed -n 's/^ *inet \\(10[0-9.]*\\).*/\\1/p' | head -n 1");
     for place in [address.as_str(), "127.0.0.1"] {
-        let said = two.says(&format!("wget -T 5 -q -O - http://{place}:8080/ 2>&1 || echo refused"));
+        let said = two.says(&format!("timeout 5 wget -q -O - http://{place}:8080/ 2>&1 || echo refused"));
         assert!(!said.contains("private"), "{place}: {said}");
     }
 }
