@@ -12,7 +12,7 @@ use aegis_wire::runtime::{Exec, ExecInput, LogRecord, Record, RuntimeError, Sour
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, task::JoinHandle};
 
 use super::{
     call::{Answer, Body, Call, Content, read},
@@ -34,6 +34,8 @@ const LONGEST_LINE: usize = 2 * 1024 * 1024;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long the rest of the output is waited for; a child may hold the pipe for ever.
 const REST_OF_OUTPUT: Duration = Duration::from_secs(2);
+/// How long a client that has heard the end may go on writing.
+const REST_OF_INPUT: Duration = Duration::from_secs(1);
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 
@@ -109,18 +111,34 @@ impl Sink for Both {
 impl Running {
     async fn run(self, command: Command, input: Option<Input>) {
         self.lines.send(&Record::Header { id: self.id.clone(), kind: "exec".to_owned() }).await;
-        let (exit_code, error) = match self.guest.exec(command).await {
-            Ok(process) => self.follow(process, input).await,
+        let mut started = self.guest.exec(command).await;
+        let (stdin, to) = match &mut started {
+            Ok(process) => (process.stdin.take(), Some((self.guest.clone(), process.number))),
+            // Nobody hears what goes to a command that didn't start; it is read for the client's sake.
+            Err(_) => (None, None),
+        };
+        let mut feeding = input.map(|input| tokio::spawn(feed(input, stdin, to)));
+        let (exit_code, error) = match started {
+            Ok(process) => self.follow(process, feeding.as_mut()).await,
             Err(GuestError::NotStarted { code, reason }) => (code, Some(reason)),
             Err(GuestError::Closed(_)) => stopped(),
             Err(other) => (-1, Some(other.to_string())),
         };
         self.lines.send(&Record::Done { exit_code, done: true, error }).await;
         drop(self.lease);
+        if let Some(feeding) = feeding.filter(|feeding| !feeding.is_finished()) {
+            // Hung up on while it still writes, a client loses what it hasn't read yet.
+            let stop = feeding.abort_handle();
+            let rest = async {
+                tokio::select! { _ = feeding => {}, () = self.lines.closed() => {} }
+            };
+            let _ = tokio::time::timeout(REST_OF_INPUT, rest).await;
+            stop.abort();
+        }
     }
 
-    async fn follow(&self, process: Process, input: Option<Input>) -> (i32, Option<String>) {
-        let Process { number, stdin, stdout, stderr, mut exit } = process;
+    async fn follow(&self, process: Process, feeding: Option<&mut JoinHandle<End>>) -> (i32, Option<String>) {
+        let Process { number, stdout, stderr, mut exit, .. } = process;
         let sink = Both { journal: self.journal.clone(), lines: self.lines.clone() };
         let pumped = |stream| {
             let (id, clock) = (Some(self.id.clone()), self.daemon.clock.clone());
@@ -129,7 +147,15 @@ impl Running {
         };
         let mut output = vec![pumped(StreamName::Stdout)(stdout)];
         output.extend(stderr.map(pumped(StreamName::Stderr)));
-        let feeding = input.map(|input| tokio::spawn(feed(input, stdin, self.guest.clone(), number)));
+        let broken = async {
+            let end = match feeding {
+                Some(feeding) => feeding.await.ok(),
+                None => None,
+            };
+            if !matches!(end, Some(End::Broken)) {
+                std::future::pending::<()>().await;
+            }
+        };
         let mut stopping = self.handle.watch_guest();
         let ended = tokio::select! {
             biased;
@@ -139,14 +165,12 @@ impl Running {
             },
             // An error: the instance is gone.
             () = async { drop(stopping.wait_for(Option::is_none).await) } => stopped(),
-            () = self.lines.closed() => {
+            // The client is gone: as long as it may still write, only its input tells.
+            () = async { tokio::select! { () = self.lines.closed() => {}, () = broken => {} } } => {
                 self.end(number, &mut exit).await;
                 (-1, None)
             }
         };
-        if let Some(feeding) = feeding {
-            feeding.abort();
-        }
         // What isn't there by then belongs to a process that was left behind.
         let _ = tokio::time::timeout(REST_OF_OUTPUT, futures::future::join_all(output)).await;
         ended
@@ -168,14 +192,23 @@ fn stopped() -> (i32, Option<String>) {
     (-1, Some("the instance was stopped".to_owned()))
 }
 
+/// How a client's input ends.
+enum End {
+    /// It has no more.
+    Whole,
+    /// The client is gone.
+    Broken,
+}
+
 /// Hands the client's input to the command, as fast as it takes it.
-async fn feed(mut input: Input, mut stdin: Option<Writer>, guest: Guest, number: u32) {
+async fn feed(mut input: Input, mut stdin: Option<Writer>, to: Option<(Guest, u32)>) -> End {
     loop {
         let line = match input.line().await {
             Ok(Some(line)) => line,
-            // The end of the body is the end of the input; a body that broke has a client that is gone.
-            Ok(None) | Err(_) => return,
+            Ok(None) => return End::Whole,
+            Err(_) => return End::Broken,
         };
+        let Some((guest, number)) = &to else { continue };
         let Ok(record) = serde_json::from_slice::<ExecInput>(&line) else { continue };
         match record {
             ExecInput::Stdin(text) => {
@@ -189,8 +222,8 @@ async fn feed(mut input: Input, mut stdin: Option<Writer>, guest: Guest, number:
             }
             ExecInput::Eof(_) => stdin = None,
             // One that has just ended hears nothing.
-            ExecInput::Resize(rows, columns) => drop(guest.resize(number, WindowSize { rows, columns })),
-            ExecInput::Signal(signal) => drop(guest.signal(number, signal)),
+            ExecInput::Resize(rows, columns) => drop(guest.resize(*number, WindowSize { rows, columns })),
+            ExecInput::Signal(signal) => drop(guest.signal(*number, signal)),
         }
     }
 }
