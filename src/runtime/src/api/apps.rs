@@ -18,7 +18,12 @@ pub(super) async fn create(daemon: Arc<Daemon>, call: Call) -> Result<Answer, Ru
     daemon.check_options(&wish.options)?;
     let name = wish.name.clone();
     let spec = spec(wish)?;
-    daemon.edit("app create", verb::<AppKind>(&name, AppEdit::Create(Box::new(spec)))).await?;
+    let edited = daemon.edit("app create", verb::<AppKind>(&name, AppEdit::Create(Box::new(spec)))).await;
+    edited.map_err(|error| match apps::show(&daemon, &name) {
+        // What is wrong is that there is one.
+        Ok(_) => RuntimeError { status: 409, code: "conflict".to_owned(), ..error },
+        Err(_) => error,
+    })?;
     Answer::created(&apps::show(&daemon, &name)?)
 }
 
