@@ -74,8 +74,11 @@ pub async fn plan(context: &ContextArgs, wanted: Wanted<'_>) -> Result<Declared,
     let policy =
         Policy { owner: owner.clone(), prune: wanted.owner.prune, force_conflicts: wanted.force_conflicts };
     let mut parts = Vec::new();
-    let asks_controller = !others.is_empty() || local.is_empty() || (policy.prune && context.is_set()?);
-    let asks_local = !local.is_empty() || (policy.prune && is_running()?);
+    // With nothing declared at all, it is a question to whoever is there.
+    let nothing = others.is_empty() && local.is_empty();
+    let asks_all = policy.prune || nothing;
+    let asks_local = !local.is_empty() || (asks_all && is_running()?);
+    let asks_controller = !others.is_empty() || (asks_all && context.is_set()?) || (nothing && !asks_local);
     if asks_controller {
         let connection = context.connection()?;
         let cache = PlanCache::of(&connection, &owner);
