@@ -51,7 +51,10 @@ impl From<RuntimeError> for Fault {
 }
 
 fn with_hint(message: String, hint: Option<String>) -> String {
-    hint.map_or(message.clone(), |hint| format!("{message}; {hint}"))
+    match hint {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
+    }
 }
 
 impl LocalRuntime for Here {
@@ -176,13 +179,13 @@ fn wishes(objects: &[Assigned], key: Option<&DigestKey>) -> Result<Wishes, Vec<(
     for object in objects {
         let value = match &object.value {
             None => None,
-            Some(bytes) => match String::from_utf8(bytes.expose().clone()) {
-                Ok(text) => Some(Secret::new(text)),
-                Err(_) => {
+            Some(bytes) => {
+                let Ok(text) = String::from_utf8(bytes.expose().clone()) else {
                     faults.push((object.key.clone(), "the value is no text".to_owned()));
                     continue;
-                }
-            },
+                };
+                Some(Secret::new(text))
+            }
         };
         let digest = value.as_ref().zip(key).map(|(value, key)| key.digest(&object.key.name, value.expose()));
         match spec(object, digest.as_ref().map(aegis_kinds::ValueDigest::as_str)) {
