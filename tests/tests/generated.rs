@@ -62,6 +62,7 @@ fn the_reference_is_current() {
             ("cli.md", aegis_cli::cli_reference()),
             ("environment.md", aegis_cli::environment_reference()),
             ("kinds.md", aegis_cli::kinds_reference()),
+            ("aegisd-openapi.json", aegis_runtime::openapi()),
         ]),
     );
 }

@@ -139,14 +139,14 @@ impl Instance {
                 self.touch(now);
             }
             Input::Active => self.touch(now),
-            Input::Tick => {}
             Input::Booted { boot } if self.is_current(boot) => self.booted(now, &mut steps),
             Input::Exited { boot, code } if self.is_current(boot) => {
                 let early = self.phase == Phase::Starting;
                 self.stop(Cause::Exited { code, early }, &mut steps);
             }
             Input::Ended { boot, cause } if self.is_current(boot) => self.ended(cause, now, &mut steps),
-            Input::Booted { .. } | Input::Exited { .. } | Input::Ended { .. } => {}
+            // Time passes below; what is said of an older boot is of no interest.
+            Input::Tick | Input::Booted { .. } | Input::Exited { .. } | Input::Ended { .. } => {}
         }
         self.heed_time(now, &mut steps);
         steps
@@ -211,7 +211,7 @@ impl Instance {
             Phase::Paused { .. } => self.wake(now, steps),
             // A request wakes what was stopped for want of requests; an exec never boots.
             Phase::Stopped { cause } if ask == Ask::Use(Use::Connection) && cause.is_woken() => {
-                self.start(now, steps)
+                self.start(now, steps);
             }
             Phase::Stopping { cause } if ask == Ask::Use(Use::Connection) && cause.is_woken() => {}
             Phase::Stopping { cause } | Phase::Stopped { cause } => {

@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(Config::parse("# nothing\n").unwrap(), Config::default());
         let config =
             Config::parse("backend: qemu\nidle: {pauseAfter: 2s}\nrouter: {listen: '127.0.0.1:0'}").unwrap();
-        assert_eq!(config.idle_times(), (Some(Duration::from_secs(2)), Some(Duration::from_secs(1200))));
+        assert_eq!(config.idle_times(), (Some(Duration::from_secs(2)), Some(Duration::from_mins(20))));
         assert_eq!(Config::parse("idle: {pauseAfter: '0'}").unwrap().idle_times().0, None);
         for (wrong, word) in [
             ("bakend: qemu", "bakend"),

@@ -16,7 +16,8 @@ use crate::{
     state::Daemon,
 };
 
-/// The digest of an image that is here when this returns. Progress goes into the journal.
+/// The digest of an image that is here when this returns. With a journal, progress goes there, and a reference that was
+/// pulled before is what it was then: nobody is asked. Without one, the registry says what it is now.
 pub(crate) async fn obtain(
     daemon: &Arc<Daemon>,
     image: Option<&str>,
@@ -37,6 +38,11 @@ pub(crate) async fn obtain(
         _ => image.parse::<Reference>(),
     };
     let reference = reference.map_err(failed)?;
+    if journal.is_some()
+        && let Some(digest) = known(daemon, &reference).await
+    {
+        return Ok(digest);
+    }
     let sink = match journal {
         Some(journal) => progress(daemon.clone(), image.to_owned(), journal.clone()),
         None => aegis_image::silent(),
@@ -53,6 +59,16 @@ async fn pull(daemon: &Daemon, reference: &Reference, sink: ProgressSink) -> Res
     Ok(digest)
 }
 
+/// What a reference was when it was last pulled. What is on this disk may have changed since without a trace.
+async fn known(daemon: &Daemon, reference: &Reference) -> Option<Digest> {
+    let name = reference.to_string();
+    if name.starts_with("oci:") || name.starts_with("docker-archive:") {
+        return None;
+    }
+    let images = daemon.images.list().await.ok()?;
+    images.into_iter().find(|image| image.references.contains(&name)).map(|image| image.digest)
+}
+
 /// The digest that a reference means now, pulled if it isn't here.
 pub(crate) async fn latest(daemon: &Arc<Daemon>, image: &str) -> Result<Digest, RuntimeError> {
     let reference: Reference = image.parse().map_err(failed)?;
@@ -60,9 +76,8 @@ pub(crate) async fn latest(daemon: &Arc<Daemon>, image: &str) -> Result<Digest, 
 }
 
 /// Says in the journal how a pull goes on: once for the image, then each layer that was transferred.
-fn progress(daemon: Arc<Daemon>, image: String, journal: Journal) -> ProgressSink {
+fn progress(writer: Arc<Daemon>, image: String, journal: Journal) -> ProgressSink {
     let (lines, mut said) = tokio::sync::mpsc::unbounded_channel::<String>();
-    let writer = daemon.clone();
     tokio::spawn(async move {
         let mut journal = journal;
         while let Some(line) = said.recv().await {
@@ -118,6 +133,7 @@ pub(crate) fn in_use(daemon: &Daemon) -> Result<BTreeSet<Digest>, RuntimeError> 
 }
 
 /// An error of the image store, as the API says it.
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 pub(crate) fn failed(error: ImageError) -> RuntimeError {
     let message = error.to_string();
     match error.problem() {

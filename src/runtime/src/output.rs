@@ -31,17 +31,15 @@ pub(crate) async fn pump(
     let mut wanted = true;
     loop {
         let read = if splitter.has_rest() {
-            match tokio::time::timeout(WAIT_FOR_REST, from.read(&mut buffer)).await {
-                Ok(read) => read,
-                Err(_) => {
-                    match splitter.flush(clock.now()) {
-                        Some(piece) => wanted = wanted && sink.take(piece).await,
-                        // Half a character: its rest has to come.
-                        None => tokio::time::sleep(WAIT_FOR_REST).await,
-                    }
-                    continue;
+            let Ok(read) = tokio::time::timeout(WAIT_FOR_REST, from.read(&mut buffer)).await else {
+                match splitter.flush(clock.now()) {
+                    Some(piece) => wanted = wanted && sink.take(piece).await,
+                    // Half a character: its rest has to come.
+                    None => tokio::time::sleep(WAIT_FOR_REST).await,
                 }
-            }
+                continue;
+            };
+            read
         } else {
             from.read(&mut buffer).await
         };

@@ -23,7 +23,7 @@ pub(crate) async fn assign(daemon: &Daemon, holder: &str, expose: &[Expose]) -> 
             Err(PortError::Taken { .. }) if host.is_none() => table.open(holder, *guest, None).await,
             other => other,
         };
-        let address = address.map_err(failed)?;
+        let address = address.map_err(|error| failed(&error))?;
         if before.is_none_or(|row| row.host != address.port()) {
             record::put(&mut batch, key, &PortRow { host: address.port() });
         }
@@ -66,7 +66,7 @@ pub(crate) async fn recover(daemon: &Daemon) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-fn failed(error: PortError) -> RuntimeError {
+fn failed(error: &PortError) -> RuntimeError {
     match error {
         PortError::Taken { .. } => RuntimeError::conflict(error.to_string())
             .hint("expose it on another one, such as 8081:80, or leave the host's port out"),

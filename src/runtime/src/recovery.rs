@@ -1,21 +1,21 @@
 //! What a daemon finds of the one before it, and puts in order before it serves.
 
-use std::{fs, io, sync::Arc};
+use std::{io, sync::Arc};
 
+use aegis_backend::cleanup;
 use aegis_store::Batch;
 use aegis_wire::runtime::RuntimeError;
 
 use crate::{home::private_directory, instances, keyspace, ports, record, state::Daemon, tasks};
 
-/// Removes the directories of machines that are gone. Whoever calls this has the lock, and no machine runs yet.
+/// Ends machines that outlived their daemon, and removes what they had. Whoever calls this has the lock, and no machine
+/// of this daemon runs yet.
 pub(crate) fn clean_run(daemon: &Daemon) -> io::Result<()> {
     let run = daemon.home.run();
     private_directory(&run)?;
-    for entry in fs::read_dir(&run)? {
-        let path = entry?.path();
-        if let Err(error) = fs::remove_dir_all(&path) {
-            tracing::warn!(path = %path.display(), %error, "a machine's directory can't be removed");
-        }
+    let cleaned = cleanup::clean(&run)?;
+    if !cleaned.removed.is_empty() {
+        tracing::warn!(machines = ?cleaned.removed, killed = ?cleaned.killed, "cleaned up after the aegisd before this");
     }
     Ok(())
 }

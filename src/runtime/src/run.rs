@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use aegis_gateway::{Router, network, ports::PortTable, router};
@@ -40,6 +41,13 @@ const MAP_SIZE: usize = 64 << 20;
 /// How many changed keys the store remembers.
 const CHANGE_ROWS: usize = 10_000;
 
+/// Finds the backends of a machine.
+pub type FindBackends = Box<dyn FnOnce(&Home, &Config) -> Backends + Send>;
+
+/// How long everybody has for letting go of the daemon.
+const LET_GO_TRIES: u32 = 200;
+const LET_GO_PAUSE: Duration = Duration::from_millis(10);
+
 /// Where and how a daemon runs.
 pub struct Options {
     /// `$AEGIS_HOME`.
@@ -47,7 +55,7 @@ pub struct Options {
     /// Whose daemon it is, for the history.
     pub user: String,
     /// What it runs guests with.
-    pub backends: Box<dyn FnOnce(&Home, &Config) -> Backends + Send>,
+    pub backends: FindBackends,
     /// The base image's file system.
     pub base_tar: Option<PathBuf>,
     /// The time of day.
@@ -159,10 +167,22 @@ pub async fn run(
     tokio::join!(tasks::stop_all(&daemon), instances::stop_all(&daemon));
     stop.send_replace(true);
     serving.await?;
-    // The store's writer has nothing left to write once everybody was answered.
     let _ = std::fs::remove_file(&socket);
+    closed(daemon).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Done when everybody has let go of the daemon: then its store is closed, and another one may come.
+async fn closed(mut daemon: Arc<Daemon>) {
+    for _ in 0..LET_GO_TRIES {
+        match Arc::try_unwrap(daemon) {
+            Ok(_) => return,
+            Err(still) => daemon = still,
+        }
+        tokio::time::sleep(LET_GO_PAUSE).await;
+    }
+    tracing::warn!("a part of aegisd hasn't ended; it ends with the process");
 }
 
 /// Opens everything that a daemon has.

@@ -34,6 +34,10 @@ pub struct World {
     pub cpu_us: AtomicU64,
     /// What a start waits for, when it isn't zero.
     pub boot_time: Mutex<Duration>,
+    /// Whether machines have disks, as VMs do.
+    pub disks: std::sync::atomic::AtomicBool,
+    /// The workspaces that machines were started with.
+    pub workspaces: Mutex<Vec<Option<PathBuf>>>,
     /// Why a start fails, when it does.
     pub fails: Mutex<Option<String>>,
     /// Every machine that is there, to be killed from outside.
@@ -64,7 +68,7 @@ impl Backend for Fake {
         Capabilities {
             pause_resume: true,
             memory_snapshots: false,
-            boot_from_disk_layers: false,
+            boot_from_disk_layers: self.0.disks.load(Ordering::SeqCst),
             is_vm: true,
         }
     }
@@ -72,6 +76,7 @@ impl Backend for Fake {
     fn start<'a>(&'a self, spec: &'a MachineSpec) -> BoxFuture<'a, Result<Started, StartError>> {
         Box::pin(async move {
             self.0.starts.fetch_add(1, Ordering::SeqCst);
+            self.0.workspaces.lock().unwrap().push(spec.workspace.clone());
             let boot_time = *self.0.boot_time.lock().unwrap();
             let machine = FakeMachine::new(self.0.clone());
             if !boot_time.is_zero() {
@@ -155,6 +160,7 @@ pub struct TestDaemon {
     pub home: Option<tempfile::TempDir>,
     pub world: Arc<World>,
     pub client: RuntimeClient,
+    /// Where the router listens.
     pub router: String,
     stop: Option<oneshot::Sender<()>>,
     running: tokio::task::JoinHandle<Result<(), run::RunError>>,

@@ -77,7 +77,7 @@ async fn open(daemon: &Arc<Daemon>, id: &str, port: u16) -> Result<Connection, O
         match guest.connect(port).await {
             Ok(stream) => break stream,
             Err(GuestError::Refused { .. }) if begun.elapsed() < REFUSED_FOR => {
-                tokio::time::sleep(AGAIN).await
+                tokio::time::sleep(AGAIN).await;
             }
             Err(error) => {
                 let hint = Some(format!("look at its log: `aegis logs {}`", handle.id()));

@@ -20,8 +20,8 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            pause_after: Some(Duration::from_secs(60)),
-            stop_after: Some(Duration::from_secs(20 * 60)),
+            pause_after: Some(Duration::from_mins(1)),
+            stop_after: Some(Duration::from_mins(20)),
             can_pause: true,
             wake_within: Duration::from_secs(30),
         }

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made of the table and the types.
+//! The `OpenAPI` document, made of the table and the types.
 
 use std::collections::BTreeMap;
 

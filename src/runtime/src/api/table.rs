@@ -1,4 +1,4 @@
-//! Every route, once: what it is called, what it takes and gives, and who answers it. The OpenAPI document is made of
+//! Every route, once: what it is called, what it takes and gives, and who answers it. The `OpenAPI` document is made of
 //! the same table.
 
 use std::sync::{Arc, LazyLock};

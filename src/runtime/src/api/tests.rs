@@ -9,7 +9,7 @@ use std::{
 
 use aegis_wire::runtime::{
     CreateApp, CreateInstance, CreateTask, Exec, ExecInput, Expose, Instance, InstanceState, LogQuery,
-    Publish, PutSecret, Record, Records, Rollback, RunOptions, Serve, TaskState,
+    Publish, PutSecret, Record, Records, Rollback, RunOptions, Serve, TaskState, UpdateApp,
 };
 
 use crate::testing::{TestDaemon, until};
@@ -152,7 +152,7 @@ async fn an_instance_runs_is_paused_wakes_and_ends_with_its_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_in_the_guest_and_an_exec_keep_it_awake() {
-    let daemon = TestDaemon::start("idle: {pauseAfter: 400ms}").await;
+    let daemon = TestDaemon::start("idle: {pauseAfter: 1500ms}").await;
     let id = daemon.client.create_instance(&server("serve")).await.unwrap().id;
     in_state(&daemon, &id, InstanceState::Running).await;
     let world = daemon.world.clone();
@@ -172,12 +172,12 @@ async fn work_in_the_guest_and_an_exec_keep_it_awake() {
             }
         }
     };
-    watched(60).await;
+    watched(130).await;
     work.abort();
     in_state(&daemon, &id, InstanceState::Paused).await;
-    let (_sender, records) = daemon.client.exec(&id, &exec("sleep 1000")).await.unwrap();
+    let (_sender, records) = daemon.client.exec(&id, &exec("sleep 2500")).await.unwrap();
     let ended = tokio::spawn(all(records));
-    watched(30).await;
+    watched(90).await;
     assert_eq!(ended.await.unwrap().1.unwrap().0, 0);
     in_state(&daemon, &id, InstanceState::Paused).await;
     daemon.stop().await;
@@ -266,6 +266,23 @@ async fn app(daemon: &TestDaemon, name: &str, tar: &str) {
 /// A layout of an image with nothing in it.
 fn layout(daemon: &TestDaemon) -> String {
     crate::testing::layout(&daemon.home.as_ref().unwrap().path().join("layout"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_router_leads_to_what_is_served() {
+    let daemon = TestDaemon::start("").await;
+    app(&daemon, "web", &layout(&daemon)).await;
+    daemon.client.publish("web", &Publish::default()).await.unwrap();
+    daemon.client.serve("web", &Serve::default()).await.unwrap();
+    let address = daemon.router.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: web.localhost\r\nConnection: close\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request).await.unwrap();
+    // The fake gives back what it was sent, which is no answer: but it was reached, while it booted.
+    let mut answer = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 502"), "{}", String::from_utf8_lossy(&answer));
+    daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -403,5 +420,132 @@ async fn a_second_daemon_touches_nothing() {
     let second = crate::run::run(options, |_| {}, std::future::pending()).await.unwrap_err();
     assert!(second.to_string().contains(&format!("pid {}", std::process::id())), "{second}");
     daemon.client.status().await.unwrap();
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_machines_never_have_one_disk() {
+    let daemon = TestDaemon::start("limits: {readySeconds: 1}").await;
+    daemon.world.disks.store(true, Ordering::SeqCst);
+    app(&daemon, "web", &layout(&daemon)).await;
+    daemon.client.publish("web", &Publish::default()).await.unwrap();
+    daemon.client.publish("web", &Publish::default()).await.unwrap();
+    let (before, _) = daemon.client.serve("web", &Serve { wait: true }).await.unwrap();
+    daemon.client.rollback("web", &Rollback::default()).await.unwrap();
+    let (after, _) = daemon.client.serve("web", &Serve { wait: true }).await.unwrap();
+    assert_ne!(after.id, before.id);
+    let workspaces: Vec<String> = daemon
+        .world
+        .workspaces
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|path| path.as_ref().unwrap().file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    // The first, the one that was tried on a copy, and the same on the disk itself.
+    assert_eq!(workspaces, ["disk.ext4".to_owned(), format!("{}.copy", after.id), "disk.ext4".to_owned()]);
+    let disks = daemon.home.as_ref().unwrap().path().join("data/workspaces/apps").join(after.app_id.unwrap());
+    assert_eq!(std::fs::read_dir(&disks).unwrap().count(), 1, "the copy is gone");
+
+    // One that isn't ready leaves everything as it was.
+    let deaf = UpdateApp { command: Some(words("wait")), ..UpdateApp::default() };
+    daemon.client.update_app("web", &deaf).await.unwrap();
+    let third = daemon.client.publish("web", &Publish::default()).await.unwrap();
+    let error = daemon.client.rollback("web", &Rollback { release: Some(third.id) }).await.unwrap_err();
+    assert_eq!(error.code, "boot_failed");
+    let (still, is_new) = daemon.client.serve("web", &Serve { wait: true }).await.unwrap();
+    assert_eq!((still.id, is_new), (after.id, false));
+    daemon.client.delete_app("web").await.unwrap();
+    assert!(!disks.exists(), "an app's workspace goes with it");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_crash_what_ran_is_stopped_and_what_was_half_made_is_gone() {
+    use aegis_store::{Batch, LmdbStore, Store};
+
+    use crate::record::{InstanceRow, TaskRow};
+
+    let daemon = TestDaemon::start("").await;
+    let id = daemon.client.create_instance(&server("serve")).await.unwrap().id;
+    in_state(&daemon, &id, InstanceState::Running).await;
+    run(&daemon, task("echo kept")).await;
+    let home = daemon.stop().await;
+    // What a kill leaves behind: rows of what ran, directories, files, a socket, a pid.
+    {
+        let store = LmdbStore::open(&home.path().join("data/store")).unwrap();
+        let mut batch = Batch::new();
+        for entry in store.list("run/instances/").unwrap() {
+            let mut row: InstanceRow = serde_json::from_slice(&entry.value).unwrap();
+            row.is_live = true;
+            batch.put(entry.key, serde_json::to_vec(&row).unwrap());
+        }
+        for entry in store.list("run/tasks/").unwrap() {
+            let mut row: TaskRow = serde_json::from_slice(&entry.value).unwrap();
+            row.task.state = TaskState::Running;
+            batch.put(entry.key, serde_json::to_vec(&row).unwrap());
+        }
+        store.commit(batch).await.unwrap();
+    }
+    let data = home.path().join("data");
+    std::fs::create_dir_all(data.join("run/inst-dead/below")).unwrap();
+    std::fs::create_dir_all(data.join("workspaces/named/x")).unwrap();
+    std::fs::write(data.join("workspaces/named/x/disk.half"), "half").unwrap();
+    std::fs::create_dir_all(data.join("logs/inst-gone")).unwrap();
+    std::fs::write(data.join("aegisd.pid"), "1\n").unwrap();
+    drop(std::os::unix::net::UnixListener::bind(home.path().join("aegisd.sock")).unwrap());
+
+    let daemon = TestDaemon::start_in(home, Arc::default()).await;
+    let instance = daemon.client.instance(&id).await.unwrap();
+    assert_eq!(instance.state, InstanceState::Stopped);
+    assert!(instance.error.unwrap().contains("aegisd ended"));
+    let tasks = daemon.client.tasks().await.unwrap();
+    assert_eq!(tasks[0].state, TaskState::Failed);
+    assert!(tasks[0].error.as_ref().unwrap().contains("aegisd ended"));
+    let data = daemon.home.as_ref().unwrap().path().join("data");
+    for gone in ["run/inst-dead", "workspaces/named/x/disk.half", "logs/inst-gone"] {
+        assert!(!data.join(gone).exists(), "{gone}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_or_is_too_large_is_refused() {
+    let daemon = TestDaemon::start("").await;
+    let socket = daemon.home.as_ref().unwrap().path().join("aegisd.sock");
+    let ask = |request: Vec<u8>| {
+        let socket = socket.clone();
+        async move {
+            let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+            // A refusal may come before all of it was taken.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &request).await;
+            let mut answer = Vec::new();
+            let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
+            String::from_utf8_lossy(&answer).into_owned()
+        }
+    };
+    let post = |path: &str, body: &str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        (head + body).into_bytes()
+    };
+    let secret = ask(post("/v1/tasks", r#"{"command": "hunter2"}"#)).await;
+    assert!(secret.starts_with("HTTP/1.1 400") && !secret.contains("hunter2"), "{secret}");
+    for (path, body, wanted) in [
+        ("/v1/tasks", "{", "400"),
+        ("/v1/tasks", r#"{"command": ["a"], "imag": "x"}"#, "400"),
+        ("/v1/tasks", r#"{"command": []}"#, "422"),
+        ("/v1/none", "{}", "404"),
+        ("/v1/status", "{}", "404"),
+    ] {
+        let answer = ask(post(path, body)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {wanted}")), "{path} {body}: {answer}");
+        assert!(answer.contains(r#""error""#), "{answer}");
+    }
+    let large = format!(r#"{{"command": ["{}"]}}"#, "a".repeat(5 * 1024 * 1024));
+    let answer = ask(post("/v1/tasks", &large)).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{}", &answer[..answer.len().min(200)]);
     daemon.stop().await;
 }

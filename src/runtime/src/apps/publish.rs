@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use aegis_store::{Batch, fault};
+use aegis_store::fault;
 use aegis_wire::runtime::{Expose, Publish, Release, RunOptions, RuntimeError};
 
 use super::gone;
 use crate::{
     guests, id, images, keyspace,
-    reconcile::Content,
+    reconcile::{Content, Declared},
     record::{self, AppOf, AppRow, ReleaseRow, RunSpec},
     state::{Daemon, check_command},
 };
@@ -26,14 +26,24 @@ pub(crate) async fn publish(
         return Err(RuntimeError::invalid(format!("the app {name} has no image, and no kit that has one")));
     }
     content.image_digest = images::obtain(daemon, Some(&content.image), None, None).await?.to_string();
-    let readiness = declared.readiness();
     let mut run = run_spec(&content)?;
-    run.readiness_port = readiness.port.map(port_number);
-    run.readiness_ms = Some(u64::try_from(readiness.timeout.as_millis()).unwrap_or(u64::MAX));
+    set_readiness(&mut run, &declared);
     Ok(shown(&make(daemon, name, run, content.label, String::new()).await?))
 }
 
-pub(super) fn port_number(port: aegis_kinds::ReadinessPort) -> u16 {
+/// When an instance of it is ready, as far as that is declared. It is no part of a release's content, and may change
+/// without a new one.
+pub(super) fn set_readiness(run: &mut RunSpec, declared: &Declared) {
+    let Some(readiness) = &declared.spec.readiness else { return };
+    run.readiness_port = readiness.port.map(port_number);
+    run.readiness_ms = readiness.timeout.map(millis);
+}
+
+fn millis(duration: aegis_core::HumanDuration) -> u64 {
+    u64::try_from(duration.0.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn port_number(port: aegis_kinds::ReadinessPort) -> u16 {
     match port {
         aegis_kinds::ReadinessPort::None => 0,
         aegis_kinds::ReadinessPort::Port(port) => port,
@@ -85,8 +95,6 @@ pub(super) fn run_spec(content: &Content) -> Result<RunSpec, RuntimeError> {
     const MIB: u64 = 1024 * 1024;
     let resources = &content.resources;
     let memory_mib = resources.memory.map(|size| u32::try_from(size.0.div_ceil(MIB))).transpose();
-    let millis =
-        |duration: aegis_core::HumanDuration| u64::try_from(duration.0.as_millis()).unwrap_or(u64::MAX);
     Ok(RunSpec {
         image: Some(content.image.clone()),
         image_digest: Some(content.image_digest.clone()).filter(|digest| !digest.is_empty()),

@@ -37,6 +37,7 @@ impl AppWorkloads {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn fault(error: RuntimeError) -> Fault {
     let message = match &error.hint {
         Some(hint) => format!("{} ({hint})", error.message),
@@ -55,9 +56,8 @@ fn fault(error: RuntimeError) -> Fault {
 fn phase(handle: &Handle) -> Phase {
     let view = handle.view();
     match (view.state, view.cause) {
-        (State::Starting, _) => Phase::Starting,
+        (State::Starting, _) | (_, Some(Cause::New)) => Phase::Starting,
         (_, None | Some(Cause::Idle)) => Phase::Ready,
-        (_, Some(Cause::New)) => Phase::Starting,
         (_, Some(Cause::Daemon)) => Phase::Interrupted,
         (_, Some(cause)) => Phase::Ended(reason(&cause).unwrap_or_else(|| "somebody stopped it".to_owned())),
     }
@@ -105,11 +105,8 @@ impl Workloads for AppWorkloads {
     async fn publish(&self, app: &str, content: &Content, fingerprint: &str) -> Result<String, Fault> {
         let daemon = self.daemon()?;
         let mut run = publish::run_spec(content).map_err(fault)?;
-        // When it is ready isn't a part of the content, and may change without a new release.
         if let Ok(declared) = daemon.declared(app) {
-            let readiness = declared.readiness();
-            run.readiness_port = readiness.port.map(publish::port_number);
-            run.readiness_ms = u64::try_from(readiness.timeout.as_millis()).ok();
+            publish::set_readiness(&mut run, &declared);
         }
         let label = content.label.clone();
         let release = publish::make(&daemon, app, run, label, fingerprint.to_owned()).await;

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use aegis_backend::{Backend, Guest, GuestError, Machine, MachineSpec, RootFs, StartError};
+use aegis_backend::{Backend, Guest, GuestError, Machine, MachineSpec, StartError};
 use aegis_harness::message::{Command, Setup};
 use aegis_image::{Digest, Hold};
 use aegis_store::fault;
@@ -147,8 +147,8 @@ pub(crate) async fn launch(
         guest,
         machine,
         main: Some(Main { exit: process.exit, output }),
-        background,
-        directory,
+        _background: background,
+        _directory: directory,
         _workspace: workspace,
         _hold: Some(hold),
         _room: room,

@@ -26,10 +26,10 @@ pub(crate) struct Live {
     /// What waits for its main process. Taken by whoever waits.
     pub main: Option<Main>,
     /// Work that ends with it.
-    pub background: Vec<AbortOnDrop>,
+    pub _background: Vec<AbortOnDrop>,
     // What follows is given back in this order, after the machine.
     /// Its directory.
-    pub directory: RunDirectory,
+    pub _directory: RunDirectory,
     /// Its workspace.
     pub _workspace: Option<Workspace>,
     /// Its image.
@@ -73,13 +73,11 @@ pub(crate) async fn shut_down(guest: &Guest, machine: &Arc<dyn Machine>) {
 
 /// The end of a machine whose guest isn't heard any more: it ends by itself now, or is ended.
 pub(crate) async fn end_of_silent(machine: &Arc<dyn Machine>) -> String {
-    match tokio::time::timeout(SILENT_FOR, machine.wait()).await {
-        Ok(exit) => exit.reason,
-        Err(_) => {
-            kill(machine).await;
-            "its harness was heard no more".to_owned()
-        }
+    if let Ok(exit) = tokio::time::timeout(SILENT_FOR, machine.wait()).await {
+        return exit.reason;
     }
+    kill(machine).await;
+    "its harness was heard no more".to_owned()
 }
 
 /// Ends a machine at once. Done when it is gone.

@@ -26,6 +26,7 @@ use crate::{
     journal::Journal,
     keyspace,
     output::Sink,
+    ports,
     record::{self, InstanceRow},
     state::Daemon,
     workspace::Owner,
@@ -34,10 +35,13 @@ use crate::{
 /// How long the exit of a process is waited for after its machine ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What somebody who asked is told: what is to be given back in the end, if anything is.
+pub(super) type Granted = Result<Option<Lease>, Unmet>;
+
 /// What an instance is told.
 pub(crate) enum Message {
     /// Somebody asks for something.
-    Asked { waiter: Waiter, ask: Ask, answer: oneshot::Sender<Result<Option<Lease>, Unmet>> },
+    Asked { waiter: Waiter, ask: Ask, answer: oneshot::Sender<Granted> },
     /// Something happened.
     Input(Input),
     /// A boot has come so far that there is a process.
@@ -61,7 +65,7 @@ pub(super) struct Actor {
     pub guest: watch::Sender<Option<Guest>>,
     pub journal: Journal,
     pub begun: Instant,
-    pub answers: HashMap<Waiter, (Ask, oneshot::Sender<Result<Option<Lease>, Unmet>>)>,
+    pub answers: HashMap<Waiter, (Ask, oneshot::Sender<Granted>)>,
     pub live: Option<Box<Live>>,
     pub launching: Option<AbortHandle>,
     pub watching: Vec<AbortOnDrop>,
@@ -293,7 +297,10 @@ impl Actor {
         }
         let mut batch = Batch::new();
         batch.delete(keyspace::instance(&self.row.id));
-        self.daemon.instances.forget_ports(&self.daemon, &self.row, &mut batch);
+        // Those of an app stay its own.
+        if self.row.app.is_none() {
+            ports::forget(&self.daemon, &self.row.id, &mut batch);
+        }
         if let Err(error) = record::commit(&*self.daemon.store, batch).await {
             tracing::error!(instance = self.row.id, %error, "an instance's row can't be removed");
         }
@@ -406,13 +413,12 @@ async fn watch_end(
     if let Some(main) = main {
         let mut main = tokio::spawn(main.wait());
         tokio::select! {
-            exit = &mut main => match exit {
-                Ok(Ok(exit)) => exited(exit),
-                _ => {
-                    let cause = Cause::Died { reason: end_of_silent(&machine).await };
-                    let _ = myself.send(Message::Input(Input::Ended { boot, cause }));
-                    return;
-                }
+            exit = &mut main => if let Ok(Ok(exit)) = exit {
+                exited(exit);
+            } else {
+                let cause = Cause::Died { reason: end_of_silent(&machine).await };
+                let _ = myself.send(Message::Input(Input::Ended { boot, cause }));
+                return;
             },
             _ = machine.wait() => {
                 if let Ok(Ok(Ok(exit))) = tokio::time::timeout(LAST_WORDS, main).await {

@@ -62,13 +62,6 @@ impl Instances {
     fn remove(&self, id: &str) {
         lock(&self.0).remove(id);
     }
-
-    /// Gives back the ports of an instance without an app; those of an app stay its own.
-    fn forget_ports(&self, daemon: &Daemon, row: &InstanceRow, batch: &mut Batch) {
-        if row.app.is_none() {
-            ports::forget(daemon, &row.id, batch);
-        }
-    }
 }
 
 /// Creates an instance that belongs to no app, and boots it.

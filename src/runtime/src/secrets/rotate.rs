@@ -29,26 +29,26 @@ impl Secrets {
         fault::point("secrets.rotate.before");
         let next = Arc::new(MasterKey::make(&next_path(&self.path))?);
         fault::point("secrets.rotate.key");
-        self.change_to(next)
+        self.change_to(&next)
     }
 
     /// Ends a rotation that was cut off, if there is one.
     pub(super) fn finish_rotation(&self) -> Result<(), SecretError> {
         if let Some(next) = MasterKey::load(&next_path(&self.path))? {
-            let rows = self.change_to(Arc::new(next))?;
+            let rows = self.change_to(&Arc::new(next))?;
             tracing::info!(rows, "ended a rotation of the master key that was cut off");
         }
         Ok(())
     }
 
-    fn change_to(&self, next: Arc<MasterKey>) -> Result<usize, SecretError> {
+    fn change_to(&self, next: &Arc<MasterKey>) -> Result<usize, SecretError> {
         {
             // From here on everything new is sealed with the new key.
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
             let before = std::mem::replace(&mut keys.current, next.clone());
             keys.before = Some(before);
         }
-        let rows = self.reseal(&next)?;
+        let rows = self.reseal(next)?;
         fault::point("secrets.rotate.rows");
         let failed = |source| SecretError::Io { path: self.path.clone(), source };
         fs::rename(next_path(&self.path), &self.path).map_err(failed)?;

@@ -116,7 +116,9 @@ fn rotation_seals_everything_anew_and_ends_after_a_crash() {
             crate::home::write_private(&super::rotate::next_path(&path), next).unwrap();
         }
         let mut batch = Batch::new();
-        rows.iter().for_each(|row| drop(batch.put(&row.key, row.value.clone())));
+        for row in rows {
+            batch.put(&row.key, row.value.clone());
+        }
         store.commit(batch).wait().unwrap();
     };
     let resealed = store.list("run/sealed/").unwrap();

@@ -108,12 +108,12 @@ async fn wait(live: &mut Live, timeout: Option<Duration>, cancel: &mut watch::Re
         }
     };
     let (state, why) = tokio::select! {
-        exit = &mut exit => return match exit {
-            Ok(Ok(exit)) => ended(&exit),
-            _ => {
-                let reason = end_of_silent(&machine).await;
-                End::new(TaskState::Failed, None, Some(format!("the machine ended: {reason}")))
+        exit = &mut exit => {
+            if let Ok(Ok(exit)) = exit {
+                return ended(&exit);
             }
+            let reason = end_of_silent(&machine).await;
+            return End::new(TaskState::Failed, None, Some(format!("the machine ended: {reason}")));
         },
         died = machine.wait() => {
             // The exit may have come with the machine's end.

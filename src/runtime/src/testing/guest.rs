@@ -108,8 +108,8 @@ impl Guest {
             // What is written to a connection comes back.
             Kind::Data if self.open.contains(&frame.stream) => self.data(frame.stream, &frame.body),
             // What is written to `cat` comes back on its output.
-            Kind::Data if frame.stream & 3 == 0 => self.data(frame.stream | 1, &frame.body),
-            Kind::End if frame.stream & 3 == 0 => self.exit(frame.stream >> 2, 0),
+            Kind::Data if frame.stream.is_multiple_of(4) => self.data(frame.stream | 1, &frame.body),
+            Kind::End if frame.stream.is_multiple_of(4) => self.exit(frame.stream >> 2, 0),
             Kind::End | Kind::Reset => {
                 self.open.remove(&frame.stream);
                 self.finish(frame.stream);
@@ -164,13 +164,13 @@ impl Guest {
             }
             ["flood", lines] => {
                 let lines: usize = lines.parse().unwrap();
-                let text: String = (0..lines).map(|line| format!("line {line}\n")).collect();
-                self.data(stream::stdout(process), text.as_bytes());
+                let text: Vec<String> = (0..lines).map(|line| format!("line {line}\n")).collect();
+                self.data(stream::stdout(process), text.concat().as_bytes());
                 self.exit(process, 0);
             }
             // What no harness says: the host ends such a guest.
             ["garbage"] => {
-                drop(self.outgoing.send(Frame::new(Kind::Credit, stream::stdout(process), vec![1])))
+                let _ = self.outgoing.send(Frame::new(Kind::Credit, stream::stdout(process), vec![1]));
             }
             ["serve"] => self.serving = Some(process),
             ["crash"] => {
