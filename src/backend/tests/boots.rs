@@ -15,7 +15,7 @@ use aegis_backend::{
 
 use machines::{LIMIT, Place, assets, open, pss, run};
 
-fn qemu(place: &Place) -> Qemu {
+fn qemu_in(place: &Place) -> Qemu {
     Qemu::new(Settings {
         program: "/usr/bin/qemu-system-x86_64".into(),
         accelerator: Accelerator::Tcg,
@@ -27,7 +27,7 @@ fn qemu(place: &Place) -> Qemu {
 #[tokio::test]
 async fn a_machine_boots_pauses_and_powers_off() {
     let place = Place::new();
-    let qemu = qemu(&place);
+    let qemu = qemu_in(&place);
     let spec = place.spec("cold", false);
     let began = Instant::now();
     let started = qemu.start(&spec).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_machine_boots_pauses_and_powers_off() {
 #[tokio::test]
 async fn clones_of_one_template_are_machines_of_their_own() {
     let place = Place::new();
-    let qemu = qemu(&place);
+    let qemu = qemu_in(&place);
     qemu.prepare(256, 1, false).await.unwrap();
     let mut clones = Vec::new();
     for number in 0..3 {
@@ -88,7 +88,7 @@ async fn clones_of_one_template_are_machines_of_their_own() {
     machine.kill().await.unwrap();
 
     // A second daemon finds the template on disk; one that is damaged is not used and goes.
-    let again = qemu(&place);
+    let again = qemu_in(&place);
     let spec = place.spec("again", true);
     assert!(again.start(&spec).await.unwrap().is_clone);
     let templates: Vec<PathBuf> = std::fs::read_dir(place.directory.path().join("data/templates"))
@@ -97,9 +97,58 @@ async fn clones_of_one_template_are_machines_of_their_own() {
         .collect();
     assert_eq!(templates.len(), 1);
     std::fs::write(templates[0].join("state"), b"damaged").unwrap();
-    let third = qemu(&place);
+    let third = qemu_in(&place);
     let spec = place.spec("third", true);
     let started = third.start(&spec).await.unwrap();
     assert!(!started.is_clone, "a damaged template is not used");
     open(started, &spec).await;
+}
+
+#[tokio::test]
+async fn a_workspace_keeps_what_is_written_from_boot_to_clone() {
+    let place = Place::new();
+    let qemu = qemu_in(&place);
+    let path = place.workspace();
+    let mut cold = place.spec("writes", false);
+    cold.workspace = Some(path.clone());
+    let started = qemu.start(&cold).await.unwrap();
+    let (guest, machine) = open(started, &cold).await;
+    run(&guest, "echo kept > /workspace/file; touch /nothing 2>/dev/null && exit 1; true").await;
+    guest.shutdown().unwrap();
+    assert!(tokio::time::timeout(LIMIT, machine.wait()).await.unwrap().clean);
+    qemu.prepare(256, 1, true).await.unwrap();
+    let mut warm = place.spec("reads", true);
+    warm.workspace = Some(path);
+    let started = qemu.start(&warm).await.unwrap();
+    assert!(started.is_clone);
+    let (guest, _machine) = open(started, &warm).await;
+    assert_eq!(run(&guest, "cat /workspace/file").await, "kept\n");
+}
+
+#[tokio::test]
+async fn two_cpus_are_two_cpus_and_a_crash_is_told() {
+    let place = Place::new();
+    let qemu = qemu_in(&place);
+    let mut spec = place.spec("two", false);
+    spec.cpus = 2;
+    let (guest, machine) = open(qemu.start(&spec).await.unwrap(), &spec).await;
+    assert_eq!(run(&guest, "grep -c ^processor /proc/cpuinfo").await, "2\n");
+    machine.kill().await.unwrap();
+    let exit = tokio::time::timeout(LIMIT, machine.wait()).await.unwrap();
+    assert_eq!((exit.clean, exit.reason.as_str()), (false, "it was killed"));
+    assert!(guest.exec(aegis_harness::message::Command::default()).await.is_err());
+    // A kernel without a root of its own panics, and its last words are kept.
+    let broken = place.directory.path().join("broken");
+    std::fs::create_dir_all(&broken).unwrap();
+    std::os::unix::fs::symlink(assets().join("kernel"), broken.join("kernel")).unwrap();
+    std::fs::write(broken.join("aegis-harness"), b"no program").unwrap();
+    let qemu = Qemu::new(Settings {
+        program: "/usr/bin/qemu-system-x86_64".into(),
+        accelerator: Accelerator::Tcg,
+        assets: broken,
+        data: place.directory.path().join("broken-data"),
+    });
+    let started = qemu.start(&place.spec("broken", false)).await.unwrap();
+    let exit = tokio::time::timeout(LIMIT, started.machine.wait()).await.unwrap();
+    assert!(!exit.clean && exit.reason.contains("Kernel panic"), "{exit:?}");
 }

@@ -37,6 +37,15 @@ impl Place {
         Self { directory }
     }
 
+    /// A new disk for a workspace, as the daemon makes one.
+    pub fn workspace(&self) -> PathBuf {
+        let path = self.directory.path().join("workspace.ext4");
+        File::create(&path).unwrap().set_len(ROOTFS_DISK_SIZE).unwrap();
+        let made = std::process::Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&path).arg("64M").status();
+        assert!(made.unwrap().success());
+        path
+    }
+
     pub fn spec(&self, id: &str, warm: bool) -> MachineSpec {
         let directory = self.directory.path().join(id);
         std::fs::create_dir_all(&directory).unwrap();
