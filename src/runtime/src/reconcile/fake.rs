@@ -64,7 +64,7 @@ impl Fake {
                 tokio::select! { () = changed => {}, () = sleep(Duration::from_millis(100)) => {} }
             }
         };
-        let bound = tokio::time::timeout(Duration::from_secs(3600), waited).await;
+        let bound = tokio::time::timeout(Duration::from_hours(1), waited).await;
         assert!(bound.is_ok(), "it never came to that: {:#?}", self.world());
     }
     fn done(&self, what: String, change: impl FnOnce(&mut World)) {
