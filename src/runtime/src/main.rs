@@ -1,11 +1,20 @@
 //! `aegisd`: tracing, home, backends, run, and an exit code. See the library for what it does.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use aegis_backend::libkrun;
 use aegis_runtime::{assets, clock::Clock, run};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How long threads that block are waited for at the end.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    // A process that libkrun makes a VM of: this program once more, as it can't be the daemon itself.
+    if arguments.next().as_deref() == Some(libkrun::CHILD) {
+        return fail(&libkrun::child(&arguments.next().unwrap_or_default()), None);
+    }
     aegis_runtime::small::bound_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -29,7 +38,10 @@ fn main() -> ExitCode {
         backends: Box::new(move |home, config| assets::backends(guest.as_deref(), home, config)),
         clock: Clock::system(),
     };
-    match runtime.block_on(run::run(options, |_| announce(), told_to_stop())) {
+    let result = runtime.block_on(run::run(options, |_| announce(), told_to_stop()));
+    // What still blocks a thread is of no use to anybody any more.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.hint()),
     }
