@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aegis_core::{Kind, ObjectKey, Owner, Revision};
-use aegis_kinds::{EdgeNode, PlanError};
+use aegis_kinds::{EdgeNode, PlanError, Spec};
 use aegis_wire::error::ApiError;
 
 use crate::{
@@ -29,7 +29,7 @@ pub enum RollbackError {
 ///
 /// Only objects that were written since are wished for, and of those only what the owner owned: what others declared
 /// since stays theirs, and where they took a field over the plan will say so. Hosts that were revoked since are left
-/// out.
+/// out, and values of secrets stay as they are.
 pub async fn wishes<R: Realm>(realm: &R, revision: Revision) -> Result<(Owner, Vec<Wish>), RollbackError> {
     let (owner, writes) = realm.past(revision).await?.ok_or(RollbackError::Unknown(revision))?;
     let written_since: HashSet<ObjectKey> =
@@ -54,7 +54,10 @@ pub async fn wishes<R: Realm>(realm: &R, revision: Revision) -> Result<(Owner, V
         let then = aegis_kinds::project(&key.kind, &write.before, &owner)
             .map_err(|error| RollbackError::Unreadable(key.clone(), error))?;
         let intent = match then {
-            Some(declared) => Intent::Declare(Box::new(declared)),
+            Some(mut declared) => {
+                keep_value(realm, &key, &mut declared.0).await?;
+                Intent::Declare(Box::new(declared))
+            }
             None if written_since.contains(&key) && inventory.contains(&key) => Intent::Release,
             // It was others' all the time, or is given up already.
             None => continue,
@@ -62,4 +65,16 @@ pub async fn wishes<R: Realm>(realm: &R, revision: Revision) -> Result<(Owner, V
         wishes.push(Wish { key, intent, document: None });
     }
     Ok((owner, wishes))
+}
+
+/// The history has no values: a secret that is there keeps the one that it has.
+async fn keep_value<R: Realm>(realm: &R, key: &ObjectKey, spec: &mut Spec) -> Result<(), RollbackError> {
+    if let Spec::Secret(secret) = spec
+        && let Some(object) = realm.object(key).await?
+        && let Some((Spec::Secret(now), ..)) = aegis_kinds::export(&key.kind, &object.body)
+            .map_err(|error| RollbackError::Unreadable(key.clone(), error))?
+    {
+        secret.digest = now.digest;
+    }
+    Ok(())
 }
