@@ -126,7 +126,8 @@ fn exec_on_a_terminal_is_one_in_the_guest(stage: &Stage) {
     terminal.read_until("/dev/pts/");
     terminal.read_until("42 columns");
     // Ctrl-C goes to the program in the guest, and not to this one.
-    terminal.type_line("sleep 1000");
+    terminal.type_line("echo begun $((60 + 6)); sleep 1000");
+    terminal.read_until("begun 66");
     terminal.type_line("\u{3}");
     terminal.type_line("echo still $((50 + 5))");
     terminal.read_until("still 55");

@@ -24,7 +24,7 @@ fn a_guest_is_laid_out_as_promised(stage: &Stage) {
     let line = "cat /proc/1/comm; pwd; echo $HOME; echo ${TERM:+term}; \
         for at in /proc /sys /dev /dev/pts /dev/shm /tmp /run /var /workspace; do \
           grep -q \" $at \" /proc/mounts && echo $at; done; \
-        cat /sys/class/net/lo/operstate >/dev/null && ping -c 1 -W 5 127.0.0.1 >/dev/null && echo lo; \
+        ip link show lo | grep -q LOWER_UP && echo lo; \
         grep -c localhost /etc/hosts; test -s /etc/resolv.conf && echo resolv; ls -di /dev/null >/dev/null && echo null";
     let said = stage.runtime.shell("", line).ok();
     let lines: Vec<&str> = said.stdout.lines().collect();

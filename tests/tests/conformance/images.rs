@@ -108,7 +108,11 @@ fn a_digest_names_an_image_and_a_tag_that_moved_is_noticed(stage: &Stage) {
     };
     assert_eq!(page(&tag), "first\n");
     stage.registry.push(&format!("{name}:1"), &site("second"));
+    // What is here is run; what a tag means now is asked when a release is published.
+    assert_eq!(page(&tag), "first\n");
+    let app = crate::stage::App::web(&stage.runtime, "mover", &tag);
     assert_eq!(page(&tag), "second\n");
+    drop(app);
     let digest = stage.registry.reference(&format!("{name}@{}", first.digest));
     assert_eq!(page(&digest), "first\n");
 }

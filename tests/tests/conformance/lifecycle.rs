@@ -203,7 +203,10 @@ fn logs_are_followed_over_a_pause_and_kept(stage: &Stage) {
     let records: Vec<serde_json::Value> =
         answer.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert!(records[0]["kind"].is_string(), "a header first: {}", records[0]);
-    let main: Vec<&str> =
-        records.iter().filter(|r| r["source"] == "main").filter_map(|r| r["line"].as_str()).collect();
+    let main: Vec<&str> = records
+        .iter()
+        .filter(|r| r["source"] == "main" && r["stream"] == "stdout")
+        .filter_map(|r| r["line"].as_str())
+        .collect();
     assert_eq!(&main[..5], ["line 1", "line 2", "line 3", "line 4", "line 5"]);
 }

@@ -101,14 +101,14 @@ fn backends() -> (Vec<(&'static str, String)>, Vec<String>) {
             continue;
         };
         let reason = row["reason"].as_str().unwrap_or_default().to_owned();
+        if name == "qemu" && status["accelerator"] != "kvm" {
+            not_run.push(format!("qemu with KVM: not run: {reason}"));
+        }
         if row["usable"] == true {
             usable.push((name, reason));
         } else {
             not_run.push(format!("{name}: not run: {reason}"));
         }
-    }
-    if status["accelerator"] != "kvm" {
-        not_run.push("qemu with KVM: not run: the row of qemu says why it emulates here".to_owned());
     }
     (usable, not_run)
 }
