@@ -5,6 +5,8 @@ set -euo pipefail
 source "$(dirname "$0")/../stage.sh"
 # shellcheck source=registry.sh
 source "$here/registry.sh"
+# Nothing here asks a controller.
+unset AEGIS_CONTEXT
 # The daemon isn't a child of this shell: it is ended by its own command, whatever happens.
 trap 'aegis down >/dev/null 2>&1 || true; finish' EXIT
 
