@@ -182,7 +182,7 @@ impl TestDaemon {
         let options = options(home.path(), &world);
         let running = tokio::spawn(run::run(
             options,
-            move |daemon| drop(ready.send(*daemon.router.get().unwrap())),
+            move |daemon| ready.send(*daemon.router.get().unwrap()).unwrap(),
             async move { drop(stopped.await) },
         ));
         let router = format!("http://{}", is_ready.await.expect("the daemon didn't start"));

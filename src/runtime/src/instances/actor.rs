@@ -332,6 +332,10 @@ impl Actor {
     }
 
     fn last_active_at(&self) -> Timestamp {
+        if self.machine.active_at().is_zero() {
+            // Not since this daemon started.
+            return self.row.last_active_at;
+        }
         let ago = self.begun.elapsed().saturating_sub(self.machine.active_at());
         let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::ZERO);
         let at = self.daemon.clock.now().saturating_sub(ago).unwrap_or(self.row.last_active_at);

@@ -46,7 +46,7 @@ pub(super) async fn run(
         let (mut decoder, mut buffer) = (Decoder::default(), vec![0; 64 * 1024]);
         loop {
             while let Some(frame) = decoder.next_frame().ok()? {
-                guest.heed(frame);
+                guest.heed(&frame);
             }
             tokio::select! {
                 read = channel.read(&mut buffer) => match read {
@@ -99,7 +99,7 @@ impl Guest {
         let _ = self.outgoing.send(Frame::new(Kind::End, stream, Vec::new()));
     }
 
-    fn heed(&mut self, frame: Frame) {
+    fn heed(&mut self, frame: &Frame) {
         match frame.kind {
             Kind::Control => {
                 let message: ToGuest = serde_json::from_slice(&frame.body).unwrap();
