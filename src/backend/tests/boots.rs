@@ -152,3 +152,26 @@ async fn two_cpus_are_two_cpus_and_a_crash_is_told() {
     let exit = tokio::time::timeout(LIMIT, started.machine.wait()).await.unwrap();
     assert!(!exit.clean && exit.reason.contains("Kernel panic"), "{exit:?}");
 }
+
+#[tokio::test]
+async fn ten_clones_at_once_all_come_up() {
+    let place = Place::new();
+    let qemu = qemu_in(&place);
+    qemu.prepare(256, 1, false).await.unwrap();
+    let began = Instant::now();
+    let starting = (0..10).map(|number| {
+        let spec = place.spec(&format!("many{number}"), true);
+        let qemu = &qemu;
+        async move {
+            let started = qemu.start(&spec).await.unwrap();
+            assert!(started.is_clone);
+            let (guest, machine) = open(started, &spec).await;
+            assert_eq!(run(&guest, "cat /proc/sys/kernel/hostname").await.trim(), spec.id);
+            (guest, machine)
+        }
+    });
+    let machines = futures::future::join_all(starting).await;
+    println!("ten at once, to the end of the first command of the last: {:?}", began.elapsed());
+    let shares: Vec<u64> = machines.iter().map(|(_, machine)| pss(machine.pid())).collect();
+    println!("pss: {shares:?} MiB");
+}
