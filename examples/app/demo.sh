@@ -51,7 +51,7 @@ wait_until_booted() {
   echo "never became true: $*" >&2; cat "$root"/serving "$AEGIS_HOME"/data/*.log >&2 2>/dev/null || true
   return 1
 }
-interrupt() { kill -INT "$serving"; wait "$serving" || true; }
+interrupt() { kill -INT "$serving"; wait "$serving" || true; unset 'pids[-1]'; }
 get() { curl --noproxy '*' --silent --show-error --fail --max-time 60 "$@"; }
 
 say "a server, through the router"
