@@ -143,6 +143,7 @@ impl fmt::Debug for RealmWrite {
     }
 }
 
+#[allow(clippy::ref_option, reason = "serde passes the field as it is")]
 fn exposed<S: Serializer>(value: &Option<Secret<String>>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_ref().map(Secret::expose).serialize(serializer)
 }
