@@ -13,7 +13,7 @@ use aegis_backend::{Guest, Machine, MachineSpec, RootFs, Started, machine::ROOTF
 use aegis_harness::message::{Command, Setup};
 use tokio::io::AsyncReadExt;
 
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 pub fn assets() -> PathBuf {
     let given = std::env::var_os("AEGIS_TEST_GUEST_DIR").map(PathBuf::from);
