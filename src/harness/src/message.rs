@@ -149,7 +149,7 @@ pub struct Setup {
 pub enum Root {
     /// A block device with a read-only file system.
     Device {
-        /// Such as `vda`.
+        /// Such as `vda`: the serial number that the disk has, or else the kernel's name of it.
         device: String,
         /// `erofs` or `ext4`.
         file_system: String,

@@ -101,9 +101,30 @@ fn mount_workspace(layout: &Layout, device: Option<&str>) -> Outcome<()> {
     }
 }
 
+/// The disk that says to be called so by its serial number: which one the kernel finds first differs between machines. Where no
+/// disk has one, it is the kernel's name.
 fn wait_for_device(name: &str) -> Outcome<String> {
     let path = format!("/dev/{name}");
-    wait_for(&path, || Path::new(&path).exists().then(|| path.clone()))
+    wait_for(&path, || {
+        let serials = serials(Path::new("/sys/block"));
+        let found = match serials.iter().find(|(_, serial)| serial == name) {
+            Some((device, _)) => format!("/dev/{device}"),
+            None if serials.is_empty() => path.clone(),
+            None => return None,
+        };
+        Path::new(&found).exists().then_some(found)
+    })
+}
+
+/// The disks that have a serial number, and it.
+fn serials(disks: &Path) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(disks).into_iter().flatten().flatten();
+    let serial = |disk: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(disk.path().join("serial")).ok()?;
+        let serial = text.trim_matches(['\0', '\n', ' ']).to_owned();
+        (!serial.is_empty()).then(|| (disk.file_name().to_string_lossy().into_owned(), serial))
+    };
+    entries.filter_map(serial).collect()
 }
 
 /// The new root becomes the root of everything; what was there before is under it and out of reach.
@@ -112,4 +133,28 @@ fn switch_root() -> Outcome<()> {
     rustix::mount::mount_move(".", "/").context("moving the root")?;
     rustix::process::chroot(".").context("changing the root")?;
     rustix::process::chdir("/").context("/")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_disk_is_known_by_its_serial_number_whatever_the_kernel_calls_it() {
+        let disks = tempfile::tempdir().unwrap();
+        for (disk, serial) in
+            [("vda", Some("vdb\n")), ("vdb", Some("vda\0\0")), ("loop0", None), ("vdc", Some("\n"))]
+        {
+            std::fs::create_dir(disks.path().join(disk)).unwrap();
+            if let Some(serial) = serial {
+                std::fs::write(disks.path().join(disk).join("serial"), serial).unwrap();
+            }
+        }
+        let mut found = serials(disks.path());
+        found.sort();
+        let pair = |disk: &str, serial: &str| (disk.to_owned(), serial.to_owned());
+        assert_eq!(found, [pair("vda", "vdb"), pair("vdb", "vda")]);
+        assert!(serials(Path::new("/nonexistent")).is_empty());
+    }
 }

@@ -95,8 +95,8 @@ impl Line<'_> {
         line.0
     }
 
-    /// The disk that is named first is `vda`: QEMU fills its buses from the last to the first, and so does the kernel find
-    /// them.
+    /// Each has its name as its serial number, by which the harness finds it: in which order the kernel does differs between
+    /// machines.
     fn disks(&self, line: &mut Arguments) {
         let rootfs = ("vda", 1, self.rootfs, true);
         let workspace = self.workspace.map(|file| ("vdb", 2, file, false));
@@ -189,7 +189,7 @@ impl Arguments {
                  file.filename=/dev/fdset/{set},file.locking=off,file.read-only={read_only}"
             ),
         );
-        self.add("-device", format!("virtio-blk-device,drive={name}"));
+        self.add("-device", format!("virtio-blk-device,drive={name},serial={name}"));
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
             ),
             (
                 Line { tsc_khz: None, workspace: Some(15), cpus: 2, ..cold.clone() },
-                vec!["fd=15,set=2", "virtio-blk-device,drive=vdb", "-smp 2"],
+                vec!["fd=15,set=2", "virtio-blk-device,drive=vdb,serial=vdb", "-smp 2"],
                 vec!["pit=off", "tsc_early_khz", "-global"],
             ),
             (
