@@ -116,7 +116,8 @@ fn exec_has_the_environment_of_its_instance(stage: &Stage) {
     // A long one isn't stopped by anything.
     let begun = std::time::Instant::now();
     assert_eq!(guest.says("sleep 3; echo done"), "done");
-    assert!(begun.elapsed() >= Duration::from_secs(3));
+    // The guest's clock needn't run as ours does, to the percent.
+    assert!(begun.elapsed() >= Duration::from_millis(2500), "{:?}", begun.elapsed());
 }
 
 fn exec_on_a_terminal_is_one_in_the_guest(stage: &Stage) {

@@ -1,7 +1,12 @@
 //! What the scenarios of a backend share: a daemon that uses it, and images in a registry.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use aegis_tests::{
-    SOON, eventually,
+    SOON,
     runtime::{
         Runtime,
         image::{Image, Layer},
@@ -148,9 +153,16 @@ impl<'a> App<'a> {
     /// Waits until `GET /` says `text`.
     #[track_caller]
     pub fn shows(&self, text: &str) {
-        eventually(&format!("{} shows {text}", self.name), SOON, || {
-            self.runtime.page(&self.name).text().contains(text).then_some(())
-        });
+        let end = Instant::now() + SOON;
+        loop {
+            let page = self.runtime.page(&self.name);
+            if page.text().contains(text) {
+                return;
+            }
+            let (status, said) = (page.status, page.text());
+            assert!(Instant::now() < end, "{} shows, instead of {text}: {status} {said}", self.name);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
