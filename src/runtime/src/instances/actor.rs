@@ -352,11 +352,16 @@ impl Actor {
             is_removed: self.machine.is_removed(),
             trouble: self.trouble.clone(),
         };
+        let mut has_moved = false;
         self.view.send_if_modified(|old| {
             let is_new = *old != view;
+            has_moved = old.state != view.state || old.cause != view.cause;
             *old = view;
             is_new
         });
+        if has_moved && let (Some(app), Some(reconciler)) = (&self.row.app, self.daemon.reconciler.get()) {
+            reconciler.trigger(&app.name);
+        }
     }
 
     /// When the guest is asked next how it is: only where the answer keeps it awake.
