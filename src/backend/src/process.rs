@@ -168,20 +168,21 @@ pub(crate) struct Process {
     console: Console,
 }
 
+/// A handle, what it says, and what tells its end.
+type Prepared = (Arc<OwnedFd>, Console, AsyncFd<Arc<OwnedFd>>);
+
 impl Process {
     fn watch(mut child: Child, output: OwnedFd, directory: Option<&Path>) -> io::Result<Self> {
+        let (handle, console, waiting) = match Self::prepare(&child, output, directory) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // Nobody would know of it.
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(error);
+            }
+        };
         let id = child.id();
-        let pid = Pid::from_child(&child);
-        let handle = Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?);
-        let console = Console::read(output)?;
-        if let Some(directory) = directory {
-            Record::of(id)?.write(directory)?;
-        }
         let (sender, exit) = watch::channel(None);
-        #[allow(unsafe_code, reason = "the reactor is given a file that it doesn't own")]
-        // SAFETY: it keeps the `Arc`, and an `OwnedFd` in it stays open and the same.
-        let waiting = unsafe { AsyncFd::register_with_interest(Arc::clone(&handle), Interest::READABLE) };
-        let waiting = waiting.map_err(|_| io::Error::other("the process can't be watched"))?;
         tokio::spawn(async move {
             let status = match waiting.readable().await {
                 Ok(_) => child.wait(),
@@ -191,6 +192,20 @@ impl Process {
             sender.send_replace(Some(status.unwrap_or_else(|_| ExitStatus::from_raw(255 << 8))));
         });
         Ok(Self { id, handle, exit, console })
+    }
+
+    fn prepare(child: &Child, output: OwnedFd, directory: Option<&Path>) -> io::Result<Prepared> {
+        let handle = Arc::new(pidfd_open(Pid::from_child(child), PidfdFlags::NONBLOCK)?);
+        let console = Console::read(output)?;
+        // One that has ended already needs no record: its exit says what is to be said.
+        if let (Some(directory), Ok(record)) = (directory, Record::of(child.id())) {
+            record.write(directory)?;
+        }
+        #[allow(unsafe_code, reason = "the reactor is given a file that it doesn't own")]
+        // SAFETY: it keeps the `Arc`, and an `OwnedFd` in it stays open and the same.
+        let waiting = unsafe { AsyncFd::register_with_interest(Arc::clone(&handle), Interest::READABLE) };
+        let waiting = waiting.map_err(|_| io::Error::other("the process can't be watched"))?;
+        Ok((handle, console, waiting))
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -291,6 +306,21 @@ mod tests {
             bound += 1;
             assert!(bound < 3000, "the shell's child lives on");
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_record_cannot_be_written_does_not_run_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut program = sh("echo $$ > $0/id; exec sleep 600");
+        program.arguments.push(directory.path().into());
+        program.directory = Some(directory.path().join("gone"));
+        assert_eq!(program.start().await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        // It was waited for: if it had begun to run, it is no more.
+        if let Some(id) =
+            std::fs::read_to_string(directory.path().join("id")).ok().and_then(|id| id.trim().parse().ok())
+        {
+            assert!(Record::of(id).is_err());
         }
     }
 

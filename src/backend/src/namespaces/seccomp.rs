@@ -80,6 +80,9 @@ const DENIED_SOCKETS: &[i32] = &[
     libc::AF_XDP,
 ];
 
+/// From here on a call's number is one of x32: the kernel takes them from any process of x86-64, as the same architecture.
+const X32: u32 = 0x4000_0000;
+
 /// What `clone` may not make.
 const NEW_NAMESPACES: &[i32] = &[
     libc::CLONE_NEWNS,
@@ -113,17 +116,24 @@ pub(super) fn program() -> Result<Vec<u8>, String> {
         .collect())
 }
 
-/// `clone3` has its flags in memory, where no filter sees them. It isn't known, so that C libraries use `clone`.
+/// `clone3` has its flags in memory, where no filter sees them. It isn't known, so that C libraries use `clone`. Nor are the
+/// calls of x32, which are those of the list by other numbers.
 #[allow(
     clippy::cast_possible_truncation,
     reason = "the header gives these constants as wider numbers than fields"
 )]
-fn without_clone3() -> [(u16, u8, u8, u32); 3] {
+fn without_clone3() -> [(u16, u8, u8, u32); 4] {
     let load_number = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let is_at_least = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     let is_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let answer = (libc::BPF_RET | libc::BPF_K) as u16;
     let unknown = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
-    [(load_number, 0, 0, 0), (is_equal, 0, 1, libc::SYS_clone3 as u32), (answer, 0, 0, unknown)]
+    [
+        (load_number, 0, 0, 0),
+        (is_at_least, 1, 0, X32),
+        (is_equal, 0, 1, libc::SYS_clone3 as u32),
+        (answer, 0, 0, unknown),
+    ]
 }
 
 fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
@@ -166,5 +176,28 @@ mod tests {
         assert_eq!(bytes.len() % 8, 0);
         assert!(bytes.len() / 8 <= 4096, "BPF_MAXINSNS");
         assert_eq!(&bytes[..2], &(0x20_u16).to_ne_bytes(), "it begins by loading the call's number");
+    }
+
+    /// This kernel may not have x32, so the first lines are followed by hand.
+    #[test]
+    fn calls_by_other_numbers_are_unknown() {
+        let lines = without_clone3();
+        let is_unknown = |number: u32| {
+            let mut at = 1;
+            while let Some((code, yes, no, value)) = lines.get(at) {
+                let holds = match u32::from(*code) & 0xf0 {
+                    libc::BPF_JGE => number >= *value,
+                    libc::BPF_JEQ => number == *value,
+                    _ => return true,
+                };
+                at += 1 + usize::from(if holds { *yes } else { *no });
+            }
+            false
+        };
+        let of = |call: i64| u32::try_from(call).unwrap();
+        assert!(is_unknown(of(libc::SYS_clone3)));
+        for call in [libc::SYS_unshare, libc::SYS_mount, libc::SYS_io_uring_setup] {
+            assert!(is_unknown(X32 | of(call)) && !is_unknown(of(call)), "{call}");
+        }
     }
 }
