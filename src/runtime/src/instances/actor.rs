@@ -150,11 +150,17 @@ impl Actor {
         {
             self.ended(cause).await;
         }
-        let steps = self.machine.on(input, self.begun.elapsed());
+        let steps = self.machine.on(input, self.begun.elapsed()).into_iter();
+        let (answers, steps): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Answer { .. }));
         for step in steps {
             self.act(step).await;
         }
         self.write_if_changed().await;
+        // Whoever is answered finds it so: a serve right after a stop doesn't take it for one that runs.
+        self.publish();
+        for answer in answers {
+            self.act(answer).await;
+        }
     }
 
     async fn act(&mut self, step: Step) {
