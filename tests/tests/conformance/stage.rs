@@ -159,8 +159,11 @@ impl<'a> App<'a> {
             if page.text().contains(text) {
                 return;
             }
-            let (status, said) = (page.status, page.text());
-            assert!(Instant::now() < end, "{} shows, instead of {text}: {status} {said}", self.name);
+            if Instant::now() >= end {
+                let (status, said, live) = (page.status, page.text(), self.runtime.live(&self.name));
+                let info = self.runtime.run(&format!("app info {}", self.name)).stdout;
+                panic!("{} shows, instead of {text}: {status} {said}{live:#?}\n{info}", self.name);
+            }
             thread::sleep(Duration::from_millis(20));
         }
     }
