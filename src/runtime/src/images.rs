@@ -11,7 +11,6 @@ use crate::{
     guests::system,
     journal::Journal,
     keyspace,
-    output::Sink,
     record::{self, InstanceRow, ReleaseRow},
     state::Daemon,
 };
@@ -79,9 +78,8 @@ pub(crate) async fn latest(daemon: &Arc<Daemon>, image: &str) -> Result<Digest, 
 fn progress(writer: Arc<Daemon>, image: String, journal: Journal) -> ProgressSink {
     let (lines, mut said) = tokio::sync::mpsc::unbounded_channel::<String>();
     tokio::spawn(async move {
-        let mut journal = journal;
         while let Some(line) = said.recv().await {
-            journal.take(system(&writer, &line)).await;
+            journal.write(system(&writer, &line));
         }
     });
     let started = std::sync::Mutex::new(BTreeSet::new());

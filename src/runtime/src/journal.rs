@@ -38,17 +38,21 @@ impl Journal {
     }
 
     /// Writes a record now.
-    pub fn write(&self, record: &LogRecord) {
-        if let Err(error) = self.log().and_then(|log| log.append(record)) {
-            // The disk may be full. What runs goes on; who reads the log misses this line, and the daemon's own says so.
-            tracing::warn!(id = &*self.id, %error, "a line of a log is lost");
+    pub fn write(&self, record: LogRecord) {
+        self.write_all(&[record]);
+    }
+
+    fn write_all(&self, records: &[LogRecord]) {
+        if let Err(error) = self.log().and_then(|log| log.append_all(records)) {
+            // The disk may be full. What runs goes on; who reads the log misses these lines, and the daemon's own says so.
+            tracing::warn!(id = &*self.id, %error, "lines of a log are lost");
         }
     }
 }
 
 impl Sink for Journal {
-    async fn take(&mut self, record: LogRecord) -> bool {
-        self.write(&record);
+    async fn take(&mut self, records: Vec<LogRecord>) -> bool {
+        self.write_all(&records);
         true
     }
 }

@@ -12,8 +12,8 @@ const WAIT_FOR_REST: Duration = Duration::from_millis(30);
 
 /// Where records go. It is waited for: who writes faster than that waits, too.
 pub(crate) trait Sink: Send {
-    /// Takes one record. False: nobody wants more.
-    fn take(&mut self, record: LogRecord) -> impl Future<Output = bool> + Send;
+    /// Takes records. False: nobody wants more.
+    fn take(&mut self, records: Vec<LogRecord>) -> impl Future<Output = bool> + Send;
 }
 
 /// Reads `from` to its end and gives what it reads to `sink`. What the sink doesn't want is read all the same, so that
@@ -27,13 +27,13 @@ pub(crate) async fn pump(
     mut sink: impl Sink,
 ) {
     let mut splitter = Splitter::new(stream, source, exec_id);
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = vec![0; 32 * 1024];
     let mut wanted = true;
     loop {
         let read = if splitter.has_rest() {
             let Ok(read) = tokio::time::timeout(WAIT_FOR_REST, from.read(&mut buffer)).await else {
                 match splitter.flush(clock.now()) {
-                    Some(piece) => wanted = wanted && sink.take(piece).await,
+                    Some(piece) => wanted = wanted && sink.take(vec![piece]).await,
                     // Half a character: its rest has to come.
                     None => tokio::time::sleep(WAIT_FOR_REST).await,
                 }
@@ -48,14 +48,16 @@ pub(crate) async fn pump(
         if count == 0 {
             break;
         }
-        for record in splitter.push(&buffer[..count], clock.now()) {
-            wanted = wanted && sink.take(record).await;
+        // All of a piece at once: a line each would cost a write each.
+        let records = splitter.push(&buffer[..count], clock.now());
+        if !records.is_empty() {
+            wanted = wanted && sink.take(records).await;
         }
     }
     if let Some(rest) = splitter.finish(clock.now())
         && wanted
     {
-        sink.take(rest).await;
+        sink.take(vec![rest]).await;
     }
 }
 
@@ -71,8 +73,8 @@ mod tests {
     struct Into(tokio::sync::mpsc::UnboundedSender<LogRecord>);
 
     impl Sink for Into {
-        async fn take(&mut self, record: LogRecord) -> bool {
-            self.0.send(record).is_ok()
+        async fn take(&mut self, records: Vec<LogRecord>) -> bool {
+            records.into_iter().all(|record| self.0.send(record).is_ok())
         }
     }
 

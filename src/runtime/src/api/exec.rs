@@ -101,9 +101,9 @@ struct Both {
 }
 
 impl Sink for Both {
-    async fn take(&mut self, record: LogRecord) -> bool {
-        self.journal.take(record.clone()).await;
-        self.lines.take(record).await;
+    async fn take(&mut self, records: Vec<LogRecord>) -> bool {
+        self.journal.take(records.clone()).await;
+        self.lines.take(records).await;
         true
     }
 }

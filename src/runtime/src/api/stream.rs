@@ -14,8 +14,10 @@ use crate::{
     output::Sink,
 };
 
-/// So many lines wait for a slow client; then who writes waits.
-const WAITING: usize = 32;
+/// So many pieces wait for a slow client; then who writes waits.
+const WAITING: usize = 8;
+/// So many records go in one piece.
+const AT_ONCE: usize = 256;
 
 /// Writes records to a client.
 #[derive(Debug, Clone)]
@@ -34,9 +36,18 @@ pub(super) fn lines() -> (Lines, Answer) {
 impl Lines {
     /// Sends a record when there is room. False: the client is gone.
     pub async fn send(&self, record: &Record) -> bool {
-        let Ok(mut line) = serde_json::to_vec(record) else { return false };
-        line.push(b'\n');
-        self.0.send(line.into()).await.is_ok()
+        self.send_all(std::slice::from_ref(record)).await
+    }
+
+    async fn send_all(&self, records: &[Record]) -> bool {
+        let mut lines = Vec::with_capacity(records.len() * 128);
+        for record in records {
+            if serde_json::to_writer(&mut lines, record).is_err() {
+                return false;
+            }
+            lines.push(b'\n');
+        }
+        self.0.send(lines.into()).await.is_ok()
     }
 
     /// Done when the client is gone.
@@ -46,8 +57,9 @@ impl Lines {
 }
 
 impl Sink for Lines {
-    async fn take(&mut self, record: LogRecord) -> bool {
-        self.send(&Record::Log(record)).await
+    async fn take(&mut self, records: Vec<LogRecord>) -> bool {
+        let records: Vec<Record> = records.into_iter().map(Record::Log).collect();
+        self.send_all(&records).await
     }
 }
 
@@ -93,8 +105,10 @@ pub(super) async fn write_log(
         };
         match batch {
             Ok(Some(records)) => {
-                for record in records {
-                    if !lines.send(&Record::Log(record)).await {
+                // Some at a time, so that what waits for a slow client stays small.
+                let records: Vec<Record> = records.into_iter().map(Record::Log).collect();
+                for some in records.chunks(AT_ONCE) {
+                    if !lines.send_all(some).await {
                         return false;
                     }
                 }

@@ -19,7 +19,7 @@ use crate::{
     images::root_of,
     journal::Journal,
     network,
-    output::{Sink, pump},
+    output::pump,
     record::{AppOf, RunSpec},
     state::Daemon,
     workspace,
@@ -196,10 +196,10 @@ async fn boot(
 }
 
 /// The harness's own lines go into the log of its instance.
-async fn harness_log(guest: Guest, mut journal: Journal, daemon: Arc<Daemon>) {
+async fn harness_log(guest: Guest, journal: Journal, daemon: Arc<Daemon>) {
     let Some(mut lines) = guest.logs() else { return };
     while let Some(line) = lines.recv().await {
-        journal.take(system(&daemon, &line)).await;
+        journal.write(system(&daemon, &line));
     }
 }
 

@@ -24,9 +24,7 @@ use super::{
 use crate::{
     guests::{AbortOnDrop, Launch, Live, Main, MainExit, end_of_silent, kill, launch, shut_down, system},
     journal::Journal,
-    keyspace,
-    output::Sink,
-    ports,
+    keyspace, ports,
     record::{self, InstanceRow},
     state::Daemon,
     workspace::Owner,
@@ -148,7 +146,7 @@ impl Actor {
             && *boot == self.machine.boot()
             && self.machine.has_machine()
         {
-            self.ended(cause).await;
+            self.ended(cause);
         }
         let steps = self.machine.on(input, self.begun.elapsed()).into_iter();
         let (answers, steps): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Answer { .. }));
@@ -283,7 +281,7 @@ impl Actor {
     }
 
     /// The machine is gone: what it had is given back before anybody is told.
-    async fn ended(&mut self, cause: &Cause) {
+    fn ended(&mut self, cause: &Cause) {
         self.launching = None;
         self.guest.send_replace(None);
         self.watching.clear();
@@ -292,7 +290,7 @@ impl Actor {
         self.live = None;
         let cause = self.machine.cause().unwrap_or(cause);
         if let Some(line) = reason(cause) {
-            self.journal.take(system(&self.daemon, &line)).await;
+            self.journal.write(system(&self.daemon, &line));
         }
     }
 

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 
 use crate::{
     guests::{Launch, LaunchError, Live, MainExit, end_of_silent, kill, launch, shut_down, system},
-    output::Sink,
     record::{self, TaskRow},
     state::Daemon,
     workspace::Owner,
@@ -56,7 +55,7 @@ async fn to_the_end(
     view: &watch::Sender<Task>,
     cancel: &mut watch::Receiver<bool>,
 ) -> End {
-    let mut journal = daemon.journal(&row.task.id);
+    let journal = daemon.journal(&row.task.id);
     let wish = Launch {
         id: row.task.id.clone(),
         app: None,
@@ -77,7 +76,7 @@ async fn to_the_end(
                 LaunchError::Failed(_) => None,
             };
             let reason = error.reason();
-            journal.take(system(daemon, &reason)).await;
+            journal.write(system(daemon, &reason));
             return End::new(TaskState::Failed, code, Some(reason));
         }
     };
