@@ -13,7 +13,8 @@ pub struct RunOptions {
     /// Variables of its environment; they win over secrets of the same name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Secrets of the workspace that it gets as variables. Apps get all of theirs and those that they name.
+    /// Secrets of the workspace that it gets as variables, and that must be there. An app gets all of the workspace's and all of
+    /// its own anyway.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// The name of a workspace that persists as `/workspace`. Without it a task's is in memory and an app's is its own.
