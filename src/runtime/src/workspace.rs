@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -145,11 +146,53 @@ impl Workspaces {
         Ok(copy)
     }
 
-    /// Removes the workspace of an app that is gone.
+    /// Removes the workspace of an app that is gone. Blocks.
     pub fn remove(&self, owner: &Owner) -> io::Result<()> {
-        match fs::remove_dir_all(self.directory(owner)) {
+        match remove_tree(&self.directory(owner)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Removes a directory with all that is in it. A guest made that, as deep as it liked and with any modes: so each directory is
+/// moved up to `top` before it is looked into, and no depth takes stack or open files.
+fn remove_tree(top: &Path) -> io::Result<()> {
+    let open_up = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    let mut moved = 0_u64;
+    loop {
+        let mut is_empty = true;
+        for entry in fs::read_dir(top)? {
+            is_empty = false;
+            let entry = entry?;
+            let path = entry.path();
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(path)?;
+                continue;
+            }
+            open_up(&path)?;
+            for inner in fs::read_dir(&path)? {
+                let inner = inner?;
+                if !inner.file_type()?.is_dir() {
+                    fs::remove_file(inner.path())?;
+                    continue;
+                }
+                open_up(&inner.path())?;
+                let mut place = top.join(format!("{moved}.gone"));
+                while place.exists() {
+                    moved += 1;
+                    place = top.join(format!("{moved}.gone"));
+                }
+                fs::rename(inner.path(), place)?;
+            }
+            match fs::remove_dir(&path) {
+                // Not everything was seen while it changed.
+                Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => return Err(error),
+                _ => {}
+            }
+        }
+        if is_empty {
+            return fs::remove_dir(top);
         }
     }
 }
@@ -223,6 +266,33 @@ mod tests {
         let tree = workspaces.take(&owner, false, 8, "inst-3").await.unwrap();
         workspaces.take(&owner, false, 8, "inst-4").await.unwrap();
         assert!(tree.path().is_dir());
+    }
+
+    #[test]
+    fn a_workspace_of_any_depth_and_mode_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let workspaces = Workspaces::open(home.path().join("workspaces")).unwrap();
+        let owner = Owner::App("app-1".into());
+        let top = workspaces.directory(&owner);
+        let (tree, outer) = (top.join("tree"), top.join("outer"));
+        fs::create_dir_all(&tree).unwrap();
+        for _ in 0..2000 {
+            fs::create_dir(&outer).unwrap();
+            fs::rename(&tree, outer.join("inner")).unwrap();
+            fs::rename(&outer, &tree).unwrap();
+        }
+        let outside = home.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "stays").unwrap();
+        std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
+        fs::create_dir_all(tree.join("closed/below")).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        // A step for each level wouldn't fit on this stack.
+        let small = std::thread::Builder::new().stack_size(128 * 1024);
+        let removing =
+            small.spawn(move || workspaces.remove(&owner).and_then(|()| workspaces.remove(&owner)));
+        removing.unwrap().join().unwrap().unwrap();
+        assert!(!top.exists() && outside.join("file").exists());
     }
 
     #[test]

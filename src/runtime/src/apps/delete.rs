@@ -38,7 +38,9 @@ pub(super) async fn remove(daemon: &Arc<Daemon>, name: &str) -> Result<(), Runti
     batch.delete(keyspace::app(name));
     record::commit(&*daemon.store, batch).await?;
     daemon.apps.forget(name);
-    if let Err(error) = daemon.workspaces.remove(&Owner::App(app.id)) {
+    let workspaces = daemon.workspaces.clone();
+    let removing = tokio::task::spawn_blocking(move || workspaces.remove(&Owner::App(app.id)));
+    if let Err(error) = removing.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
         tracing::warn!(app = name, %error, "a workspace stays behind");
     }
     Ok(())
