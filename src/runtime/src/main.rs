@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let guest = assets::guest_directory(variable("AEGIS_GUEST_DIR").map(PathBuf::from));
     let options = run::Options {
         home,
-        user: variable("USER").unwrap_or_else(|| "aegisd".to_owned()),
+        user: user(),
         base_tar: guest.as_ref().map(|guest| guest.join("base.tar")).filter(|tar| tar.exists()),
         backends: Box::new(move |home, config| assets::backends(guest.as_deref(), home, config)),
         clock: Clock::system(),
@@ -72,6 +72,16 @@ async fn told_to_stop() {
 fn home() -> Option<PathBuf> {
     let given = variable("AEGIS_HOME").map(PathBuf::from);
     given.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".aegis")))
+}
+
+/// Who this daemon works for, for the history: the name of its user, or else the number.
+fn user() -> String {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mine = fields.into_iter().find(|fields| fields.get(2) == Some(&id.as_str()));
+    let name = mine.and_then(|fields| fields.first().map(ToString::to_string));
+    name.or_else(|| variable("USER")).unwrap_or_else(|| format!("uid {id}"))
 }
 
 fn variable(name: &str) -> Option<String> {
