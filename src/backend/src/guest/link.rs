@@ -30,6 +30,8 @@ const OUTGOING_SOFT: usize = 512 * 1024;
 const OUTGOING_HARD: usize = 32 * 1024 * 1024;
 /// Lines of the harness that are kept for a reader.
 const LOG_LINES: usize = 1024;
+/// So much is taken of a text of the guest's: it is kept, and shown in terminals.
+const TEXT: usize = 2048;
 
 type Answer<T> = oneshot::Sender<T>;
 /// What became of a start; if nothing, the code and the reason.
@@ -63,7 +65,9 @@ impl State {
     /// Whether data may be put in the queue; otherwise the waker is called when it may be.
     pub(super) fn has_room(&mut self, waker: Option<&Waker>) -> bool {
         let has_room = self.outgoing.len() < OUTGOING_SOFT || self.closed.is_some();
-        if let (false, Some(waker)) = (has_room, waker) {
+        if let (false, Some(waker)) = (has_room, waker)
+            && !self.waiting_for_room.iter().any(|waiting| waiting.will_wake(waker))
+        {
             self.waiting_for_room.push(waker.clone());
         }
         has_room
@@ -213,11 +217,13 @@ fn control(state: &mut State, body: &[u8]) -> Result<(), String> {
     match message {
         ToHost::Hello { .. } => return Err("a second hello".to_owned()),
         ToHost::Ready => drop(state.ready.take().map(|ready| ready.send(Ok(())))),
-        ToHost::SetupFailed { reason } => drop(state.ready.take().map(|ready| ready.send(Err(reason)))),
+        ToHost::SetupFailed { reason } => {
+            drop(state.ready.take().map(|ready| ready.send(Err(plain(&reason)))))
+        }
         ToHost::Started { process } => drop(state.starting.remove(&process).map(|it| it.send(Ok(())))),
         ToHost::NotStarted { process, code, reason } => {
             state.running.remove(&process);
-            drop(state.starting.remove(&process).map(|it| it.send(Err((code, reason)))));
+            drop(state.starting.remove(&process).map(|it| it.send(Err((code, plain(&reason))))));
         }
         ToHost::Exited { process, code, signal, out_of_memory } => {
             // All of its output is here: what it left open ends with it.
@@ -236,12 +242,17 @@ fn control(state: &mut State, body: &[u8]) -> Result<(), String> {
             drop(state.connecting.remove(&connection).map(|it| it.send(Ok(()))));
         }
         ToHost::Refused { connection, reason } => {
-            drop(state.connecting.remove(&connection).map(|it| it.send(Err(reason))));
+            drop(state.connecting.remove(&connection).map(|it| it.send(Err(plain(&reason)))));
         }
         ToHost::Health(health) => drop(state.health.pop_front().map(|it| it.send(health))),
-        ToHost::Log { line } => drop(state.logs.as_ref().map(|logs| logs.try_send(line))),
+        ToHost::Log { line } => drop(state.logs.as_ref().map(|logs| logs.try_send(plain(&line)))),
     }
     Ok(())
+}
+
+/// One line of text, not too long, that steers no terminal.
+fn plain(text: &str) -> String {
+    text.chars().take(TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 async fn read(shared: Arc<Shared>, mut channel: ReadHalf<Channel>, mut decoder: Decoder) {

@@ -295,6 +295,21 @@ async fn packets_lines_and_health_pass() {
 }
 
 #[tokio::test]
+async fn texts_of_a_guest_are_short_and_steer_nothing() {
+    let (guest, mut peer) = open().await;
+    let long = format!("\x1b[2J{}", "x".repeat(1 << 20));
+    peer.say(&ToHost::Log { line: long.clone() }).await;
+    let line = guest.logs().unwrap().recv().await.unwrap();
+    assert!(line.starts_with(" [2Jxx") && line.len() <= 2048, "{}", line.len());
+    let asking = guest.clone();
+    let connecting = tokio::spawn(async move { asking.connect(80).await });
+    peer.hear().await;
+    peer.say(&ToHost::Refused { connection: 1, reason: long }).await;
+    let Err(GuestError::Refused { reason, .. }) = connecting.await.unwrap() else { panic!() };
+    assert!(reason.starts_with(" [2Jxx") && reason.len() <= 2048, "{}", reason.len());
+}
+
+#[tokio::test]
 async fn a_command_that_no_frame_can_hold_is_refused() {
     let (guest, _peer) = open().await;
     let command = Command { argv: vec!["x".repeat(frame::MAX_CONTROL)], ..sh() };
