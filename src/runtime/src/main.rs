@@ -10,6 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    if let Err(error) = aegis_runtime::small::leave_no_core() {
+        return fail(&format!("core files can't be forbidden: {error}"), None);
+    }
     let mut arguments = std::env::args().skip(1);
     // A process that libkrun makes a VM of: this program once more, as it can't be the daemon itself.
     if arguments.next().as_deref() == Some(libkrun::CHILD) {

@@ -1,5 +1,8 @@
-//! What keeps an idle daemon small, and its log.
+//! What keeps an idle daemon small, its memory off the disk, and its log.
 
+use std::io;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
@@ -14,6 +17,12 @@ pub fn bound_memory() {
         // A fixed threshold: a dynamic one rises with the largest block that was ever freed.
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
     }
+}
+
+/// Leaves no core file behind, neither of this process nor of the machines that it starts: keys, secrets and guests' memory
+/// would be in it.
+pub fn leave_no_core() -> io::Result<()> {
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
 /// Gives back what was only needed to start.
@@ -34,4 +43,17 @@ pub fn log(wanted: Option<&str>) {
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     // A second call, as in tests, changes nothing.
     drop(registry().with(layer.with_filter(filter)).try_init());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn no_memory_is_left_on_the_disk() {
+        leave_no_core().unwrap();
+        let limit = rustix::process::getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)), "what is started inherits it");
+    }
 }
