@@ -1,5 +1,6 @@
 //! The peers of our VMs: a QEMU with the same kernel and the same initramfs and nothing else, booted, and cloned from a
-//! template. Both are over when the guest's first word comes back; no image, no daemon, no command.
+//! template. A boot is over when the guest's first word comes back; a clone, when `true` of the image whose disk it was given
+//! has ended. No daemon, no command line, no log, nothing written down.
 
 use std::{
     fs,
@@ -10,10 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aegis_backend::kernel::{Discovery, GuestKernel, cpio, prepare};
+use aegis_backend::{
+    kernel::{Discovery, GuestKernel, cpio, prepare},
+    machine::ROOTFS_DISK_SIZE,
+};
 use aegis_harness::{
     frame::{self, Kind},
-    message::{Setup, ToGuest},
+    message::{self as command, Root, Setup, ToGuest},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,6 +31,8 @@ const WITHIN: Duration = Duration::from_mins(1);
 pub struct Bare {
     kernel: GuestKernel,
     initramfs: PathBuf,
+    /// The disk of the base image, as a daemon made it.
+    image: PathBuf,
     /// What runs its instructions: `tcg` or `kvm`.
     accelerator: String,
     directory: TempDir,
@@ -52,20 +58,20 @@ impl Drop for Qemu {
 }
 
 impl Bare {
-    pub fn new(accelerator: &str) -> Self {
+    pub fn new(accelerator: &str, image: PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let kernel =
             prepare(&child::programs().join("guest"), &directory.path().join("kernel")).expect("make guest");
         let initramfs = directory.path().join("initramfs");
         let parts = [fs::read(&kernel.initramfs).unwrap(), cpio::token("first")].concat();
         fs::write(&initramfs, parts).unwrap();
-        Self { kernel, initramfs, accelerator: accelerator.to_owned(), directory }
+        Self { kernel, initramfs, image, accelerator: accelerator.to_owned(), directory }
     }
 
     /// Boots one. What it takes to its first word.
     pub fn boot(&self) -> Duration {
         let begun = Instant::now();
-        let qemu = self.start("", &[]);
+        let qemu = self.start("", &self.image, &[]);
         first_word(&mut qemu.channel());
         begun.elapsed()
     }
@@ -73,7 +79,9 @@ impl Bare {
     /// Boots one and keeps it as a template.
     pub fn template(&self) -> Template {
         let (memory, state) = (self.directory.path().join("memory"), self.directory.path().join("state"));
-        let qemu = self.start(&format!("mem-path={},share=on", memory.display()), &[]);
+        let placeholder = self.directory.path().join("placeholder");
+        fs::File::create(&placeholder).unwrap().set_len(ROOTFS_DISK_SIZE).unwrap();
+        let qemu = self.start(&format!("mem-path={},share=on", memory.display()), &placeholder, &[]);
         let mut channel = qemu.channel();
         first_word(&mut channel);
         // What follows the first line is on its way.
@@ -90,11 +98,11 @@ impl Bare {
         Template { memory, state }
     }
 
-    /// Starts one from a template. What it takes to its first word.
+    /// Starts one from a template, with the image's disk, and runs `true` in it. What it takes to its end.
     pub fn clone_of(&self, template: &Template) -> Duration {
         let begun = Instant::now();
         let memory = format!("mem-path={},share=off", template.memory.display());
-        let qemu = self.start(&memory, &["-incoming", "defer"]);
+        let qemu = self.start(&memory, &self.image, &["-incoming", "defer"]);
         let mut channel = qemu.channel();
         let mut control = qemu.control();
         control.ask("migrate-set-capabilities", &ignore_shared());
@@ -105,16 +113,24 @@ impl Bare {
             std::thread::sleep(Duration::from_millis(1));
         }
         control.ask("cont", &json!({}));
-        let setup = Setup { token: "second".to_owned(), hostname: "bare".to_owned(), ..Setup::default() };
-        let message = serde_json::to_vec(&ToGuest::Setup(Box::new(setup))).unwrap();
-        let mut bytes = Vec::new();
-        frame::write(Kind::Control, 0, &message, &mut bytes);
-        channel.write_all(&bytes).unwrap();
-        first_word(&mut channel);
+        let setup = Setup {
+            token: "second".to_owned(),
+            hostname: "bare".to_owned(),
+            entropy: "YmFyZWJhcmViYXJlYmFyZWJhcmViYXJlYmFyZWJhcmU=".to_owned(),
+            root: Root::Device { device: "vda".to_owned(), file_system: "erofs".to_owned() },
+            scratch_mib: 64,
+            ..Setup::default()
+        };
+        say(&mut channel, &ToGuest::Setup(Box::new(setup)));
+        hear(&mut channel, "\"ready\"");
+        let env = [("PATH".to_owned(), "/bin:/usr/bin".to_owned())].into();
+        let run = command::Command { argv: vec!["true".to_owned()], env, ..command::Command::default() };
+        say(&mut channel, &ToGuest::Start { process: 1, command: Box::new(run) });
+        hear(&mut channel, "\"exited\"");
         begun.elapsed()
     }
 
-    fn start(&self, memory: &str, more: &[&str]) -> Qemu {
+    fn start(&self, memory: &str, disk: &Path, more: &[&str]) -> Qemu {
         let directory = tempfile::tempdir().unwrap();
         let socket = |name: &str| directory.path().join(name);
         let kvm = self.accelerator == "kvm";
@@ -152,6 +168,12 @@ impl Bare {
                 "-qmp",
             ])
             .arg(format!("unix:{},server=on,wait=off", socket("control").display()))
+            .arg("-blockdev")
+            .arg(format!(
+                "driver=raw,node-name=vda,read-only=on,file.driver=file,file.filename={}",
+                disk.display()
+            ))
+            .args(["-device", "virtio-blk-device,drive=vda,serial=vda"])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -191,6 +213,22 @@ fn connect(path: &Path) -> UnixStream {
 fn first_word(channel: &mut UnixStream) {
     let mut byte = [0];
     channel.read_exact(&mut byte).expect("the guest's first word");
+}
+
+fn say(channel: &mut UnixStream, message: &ToGuest) {
+    let mut bytes = Vec::new();
+    frame::write(Kind::Control, 0, &serde_json::to_vec(message).unwrap(), &mut bytes);
+    channel.write_all(&bytes).unwrap();
+}
+
+/// Waits until the guest says this.
+fn hear(channel: &mut UnixStream, word: &str) {
+    let (mut heard, mut piece) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&heard).contains(word) {
+        let count = channel.read(&mut piece).expect(word);
+        assert_ne!(count, 0, "the guest ended: {}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&piece[..count]);
+    }
 }
 
 impl Qemu {
