@@ -151,7 +151,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let directories = std::mem::take(&mut self.directories);
+        let mut directories = std::mem::take(&mut self.directories);
+        // Most are empty: they go now, whether or not this process lives on for long.
+        directories.retain(|directory| fs::remove_dir(directory).is_err());
+        if directories.is_empty() {
+            return;
+        }
         // Processes that were killed a moment ago are still in it, and a destructor can't wait.
         let removing = std::thread::Builder::new().name("cgroup".to_owned());
         let _ = removing.spawn(move || directories.iter().for_each(|directory| remove(directory)));

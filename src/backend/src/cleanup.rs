@@ -42,6 +42,12 @@ pub fn clean(run: &Path) -> io::Result<Cleaned> {
     Ok(cleaned)
 }
 
+/// Removes the control groups that machines of these ids left, with what is in them. For a machine whose directory went
+/// just before its daemon did; as [`clean`], before any machine is started. Blocks.
+pub fn clean_groups(ids: &[String]) {
+    cgroup::remove_left(ids);
+}
+
 /// Whether a directory is one of a machine that was started.
 pub fn was_started(directory: &Path) -> bool {
     directory.join(RECORD).exists()

@@ -1,18 +1,38 @@
 //! Ports of the host's loopback that lead to guests: remembered, so that they stay the same.
 
-use aegis_gateway::ports::PortError;
-use aegis_store::Batch;
+use std::collections::BTreeSet;
+
+use aegis_gateway::ports::{PortError, PortTable};
+use aegis_store::{Batch, Store};
 use aegis_wire::runtime::{Expose, RuntimeError};
 
 use crate::{
     keyspace,
-    record::{self, PortRow},
+    record::{self, AppRow, PortRow},
     state::Daemon,
 };
 
-/// Opens a port for each exposed one: that which was asked for, or the one that it had, or a free one.
+/// Opens a port for each exposed one: that which was asked for, or the one that it had, or a free one. All or none.
 pub(crate) async fn assign(daemon: &Daemon, holder: &str, expose: &[Expose]) -> Result<(), RuntimeError> {
     let Some(table) = daemon.ports.get() else { return Ok(()) };
+    let had = table.of(holder);
+    let assigned = assign_each(daemon, table, holder, expose).await;
+    if assigned.is_err() {
+        for Expose { guest, .. } in
+            expose.iter().filter(|one| had.iter().all(|(guest, _)| *guest != one.guest))
+        {
+            table.close(holder, *guest);
+        }
+    }
+    assigned
+}
+
+async fn assign_each(
+    daemon: &Daemon,
+    table: &PortTable,
+    holder: &str,
+    expose: &[Expose],
+) -> Result<(), RuntimeError> {
     let mut batch = Batch::new();
     for Expose { guest, host } in expose {
         let key = keyspace::port(holder, *guest);
@@ -42,20 +62,24 @@ pub(crate) fn forget(daemon: &Daemon, holder: &str, batch: &mut Batch) {
     if let Some(table) = daemon.ports.get() {
         table.close_all(holder);
     }
-    for entry in
-        aegis_store::Store::list(&*daemon.store, &format!("{}{holder}/", keyspace::PORTS)).unwrap_or_default()
-    {
+    for entry in daemon.store.list(&format!("{}{holder}/", keyspace::PORTS)).unwrap_or_default() {
         batch.delete(entry.key);
     }
 }
 
-/// Opens all ports that were given before.
-pub(crate) async fn recover(daemon: &Daemon) -> Result<(), RuntimeError> {
-    let rows =
-        aegis_store::Store::list(&*daemon.store, keyspace::PORTS).map_err(|error| record::failed(&error))?;
+/// Opens all ports that were given before. Those of an instance that came to nothing are forgotten: its row is written
+/// after theirs.
+pub(crate) async fn recover(daemon: &Daemon, instances: &BTreeSet<String>) -> Result<(), RuntimeError> {
+    let rows = daemon.store.list(keyspace::PORTS).map_err(|error| record::failed(&error))?;
     let Some(table) = daemon.ports.get() else { return Ok(()) };
+    let apps: Vec<AppRow> = record::list(&*daemon.store, keyspace::APPS)?;
+    let mut orphans = Batch::new();
     for entry in rows {
         let Some((holder, guest)) = entry.key[keyspace::PORTS.len()..].rsplit_once('/') else { continue };
+        if !instances.contains(holder) && apps.iter().all(|app| app.id != holder) {
+            orphans.delete(entry.key);
+            continue;
+        }
         let (Ok(guest), Ok(row)) = (guest.parse(), serde_json::from_slice::<PortRow>(&entry.value)) else {
             continue;
         };
@@ -63,7 +87,7 @@ pub(crate) async fn recover(daemon: &Daemon) -> Result<(), RuntimeError> {
             tracing::warn!(%error, holder, "a port can't be had again");
         }
     }
-    Ok(())
+    if orphans.is_empty() { Ok(()) } else { record::commit(&*daemon.store, orphans).await }
 }
 
 fn failed(error: &PortError) -> RuntimeError {

@@ -1,9 +1,9 @@
 //! What a daemon finds of the one before it, and puts in order before it serves.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use aegis_backend::cleanup;
-use aegis_store::Batch;
+use aegis_store::{Batch, Store};
 use aegis_wire::runtime::RuntimeError;
 
 use crate::{home::private_directory, instances, keyspace, ports, record, state::Daemon, tasks};
@@ -20,6 +20,16 @@ pub(crate) fn clean_run(daemon: &Daemon) -> io::Result<()> {
     Ok(())
 }
 
+/// The ids of all instances and tasks that there are rows of.
+fn known(daemon: &Daemon) -> Result<BTreeSet<String>, RuntimeError> {
+    let mut known = BTreeSet::new();
+    for prefix in [keyspace::INSTANCES, keyspace::TASKS] {
+        let entries = daemon.store.list(prefix).map_err(|error| record::failed(&error))?;
+        known.extend(entries.into_iter().map(|entry| entry.key[prefix.len()..].to_owned()));
+    }
+    Ok(known)
+}
+
 /// Tasks that were under way failed, instances that ran are stopped, ports are opened again.
 pub(crate) async fn records(daemon: &Arc<Daemon>) -> Result<(), RuntimeError> {
     let mut batch = Batch::new();
@@ -29,14 +39,10 @@ pub(crate) async fn records(daemon: &Arc<Daemon>) -> Result<(), RuntimeError> {
         record::commit(&*daemon.store, batch).await?;
         tracing::warn!(tasks, instances, "the aegisd before this ended while they ran");
     }
-    ports::recover(daemon).await?;
-    let known: std::collections::BTreeSet<String> = [keyspace::INSTANCES, keyspace::TASKS]
-        .into_iter()
-        .flat_map(|prefix| {
-            let entries = aegis_store::Store::list(&*daemon.store, prefix).unwrap_or_default();
-            entries.into_iter().map(move |entry| entry.key[prefix.len()..].to_owned())
-        })
-        .collect();
+    let known = known(daemon)?;
+    // Its directory may be gone while a machine's groups aren't.
+    cleanup::clean_groups(&known.iter().cloned().collect::<Vec<_>>());
+    ports::recover(daemon, &known).await?;
     if let Err(error) = daemon.logs.remove_all_but(|id| known.contains(id)) {
         tracing::warn!(%error, "logs of what is gone can't be removed");
     }

@@ -32,17 +32,18 @@ pub(super) async fn remove(daemon: &Arc<Daemon>, name: &str) -> Result<(), Runti
     });
     futures::future::join_all(ends).await;
     remove_releases(daemon, &app.id).await?;
+    // Before the row, which is what the next start would find it by.
+    let (workspaces, owner) = (daemon.workspaces.clone(), Owner::App(app.id.clone()));
+    let removing = tokio::task::spawn_blocking(move || workspaces.remove(&owner));
+    if let Err(error) = removing.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        tracing::warn!(app = name, %error, "a workspace stays behind");
+    }
     let mut batch = Batch::new();
     ports::forget(daemon, &app.id, &mut batch);
     daemon.secrets.delete_all(&mut batch, Scope::App(&app.id))?;
     batch.delete(keyspace::app(name));
     record::commit(&*daemon.store, batch).await?;
     daemon.apps.forget(name);
-    let workspaces = daemon.workspaces.clone();
-    let removing = tokio::task::spawn_blocking(move || workspaces.remove(&Owner::App(app.id)));
-    if let Err(error) = removing.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        tracing::warn!(app = name, %error, "a workspace stays behind");
-    }
     Ok(())
 }
 
