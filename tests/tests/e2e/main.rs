@@ -23,6 +23,7 @@ mod rotation;
 mod routing;
 mod runs_of_tenants;
 mod runtime_cli;
+mod runtime_crash;
 mod runtime_fake;
 mod security;
 mod shapes;
