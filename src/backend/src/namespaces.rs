@@ -60,10 +60,12 @@ impl Namespaces {
         Self { harness }
     }
 
-    /// What this host can't limit, such as `memory`; empty where all limits hold.
+    /// What can't be limited: the disk nowhere, as a workspace is a directory of the host; and what this host lacks groups
+    /// for, such as `memory`.
     pub fn unenforced() -> Vec<&'static str> {
         let limits = Limits { memory_mib: 64, cpus: 1, pids_max: Some(64) };
-        Group::create(&format!("probe-{}", std::process::id()), limits).missing().to_vec()
+        let group = Group::create(&format!("probe-{}", std::process::id()), limits);
+        group.missing().iter().copied().chain(["disk"]).collect()
     }
 
     async fn start_jail(&self, spec: &MachineSpec) -> Result<Started, StartError> {

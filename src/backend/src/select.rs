@@ -137,13 +137,8 @@ fn find_namespaces(assets: &Path) -> Found {
     if let Some((reason, hint)) = namespaces_refused() {
         return Found::unusable(namespaces::NAME, reason, Some(&hint));
     }
-    let unenforced = Namespaces::unenforced();
-    let limits = if unenforced.is_empty() {
-        String::new()
-    } else {
-        format!("; this host can't limit {}", unenforced.join(", "))
-    };
-    let reason = format!("no VM: guests share this host's kernel{limits}");
+    let unenforced = Namespaces::unenforced().join(", ");
+    let reason = format!("no VM: guests share this host's kernel; no limit holds for {unenforced}");
     Found::usable(Namespaces::new(assets.join("aegis-harness")), reason)
 }
 

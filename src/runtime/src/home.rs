@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -16,9 +16,9 @@ pub struct Home {
 impl Home {
     /// The one in `root`, which is made (0700) with what is always in it.
     pub fn open(root: &Path) -> io::Result<Self> {
-        private_directory(root)?;
+        own_directory(root)?;
         let home = Self { root: fs::canonicalize(root)? };
-        private_directory(&home.data())?;
+        own_directory(&home.data())?;
         Ok(home)
     }
 
@@ -70,6 +70,17 @@ impl Home {
     pub fn run(&self) -> PathBuf {
         self.data().join("run")
     }
+}
+
+/// The same, and it must be this user's: who owns it can put other files in the place of ours.
+fn own_directory(path: &Path) -> io::Result<()> {
+    private_directory(path)?;
+    let (owner, me) = (fs::metadata(path)?.uid(), rustix::process::geteuid().as_raw());
+    if owner == me {
+        return Ok(());
+    }
+    let message = format!("{} belongs to the user {owner}, and this runs as {me}", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
 /// Makes a directory that only this user can look into; one that is there is made so.

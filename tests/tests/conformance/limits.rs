@@ -50,6 +50,10 @@ fn a_workspace_has_its_size(stage: &Stage) {
     let made = stage.runtime.post("/v1/tasks", &body).expect(201).json();
     let said = stage.runtime.run(&format!("logs {} --follow", made["id"].as_str().unwrap()));
     assert!(said.stdout.contains("No space left"), "{said:#?}");
+    // Nor does it write behind the file system, whatever it thinks of the disk's size.
+    let behind = "dd if=/dev/zero of=/dev/vdb bs=1M seek=2000 count=1";
+    let said = stage.runtime.shell("--workspace small", behind);
+    assert_ne!(said.code, 0, "{said:#?}");
 }
 
 fn processors_are_as_many_as_were_asked_for(stage: &Stage) {

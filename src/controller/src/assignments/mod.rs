@@ -14,7 +14,10 @@ use std::{
 
 use aegis_core::{NodeId, ObjectKey, Revision, TenantId, selector::Target};
 use aegis_store::{Store, StoreError};
-use aegis_wire::{ApiError, edge::Assigned};
+use aegis_wire::{
+    ApiError,
+    edge::{Assigned, MAX_ASSIGNED},
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -157,6 +160,12 @@ impl Controller {
             // A secret's value changes with its object's revision.
             digest.update(format!("{}\0{}\0", object.key, object.revision));
             objects.push(Assigned { key: object.key.clone(), spec: object.spec.clone(), value });
+        }
+        if objects.len() > MAX_ASSIGNED {
+            let count = objects.len();
+            let message =
+                format!("node '{node}' shall have {count} objects, at most {MAX_ASSIGNED} can be sent");
+            return Err(ApiError::exhausted(message).hint("narrow the targets of its apps, kits and secrets"));
         }
         if size > MOST {
             let message = format!(

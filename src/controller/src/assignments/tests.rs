@@ -154,6 +154,25 @@ async fn a_host_that_comes_later_hears_of_it_and_one_that_changes_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_shall_have_too_much_keeps_what_it_has_and_its_stream() {
+    let fleet = Fleet::new().await;
+    let mut web = Daemon::connect(&fleet.controller, &fleet.hosts[0], "s1").await;
+    fleet.app("first", "@web-1").await;
+    assert_eq!(web.assigned().await.1, ["App/first"]);
+    let mut batch = aegis_store::Batch::new();
+    let tenant = crate::testing::tenant("default");
+    for number in 0..MAX_ASSIGNED {
+        let key = keyspace::object(&tenant, &ObjectKey::new("App", format!("app-{number}")));
+        batch.put(key, r#"{"spec":{"image":"a","command":["b"],"target":"@web-1"}}"#);
+    }
+    fleet.controller.store.commit(batch).await.unwrap();
+    fleet.controller.assignments_changed(&tenant);
+    web.heartbeat().await;
+    let error = fleet.controller.assignment(&tenant, &fleet.hosts[0].id).unwrap_err();
+    assert!(error.message.contains("at most 1000"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_tenants_hosts_get_nothing() {
     let fleet = Fleet::new().await;
     let foreign = host(&fleet.controller, "t-other", 9, "web-9").await;

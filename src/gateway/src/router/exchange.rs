@@ -78,6 +78,10 @@ async fn forward(
     let asked = Asked { version: request.version(), uri: request.uri(), headers: request.headers() };
     let route = route::find(asked, &session.upstreams.targets())?;
     let protocol = headers::upgrade(request.headers());
+    if protocol.is_some() && route::is_foreign(request.headers()) {
+        let text = "a page of another site may not open a connection to an app";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", text));
+    }
     let upgrade = protocol.as_ref().map(|_| hyper::upgrade::on(&mut request));
 
     let (parts, body) = request.into_parts();

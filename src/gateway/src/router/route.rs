@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, StatusCode, Uri, Version, header::HOST, uri::Authority};
+use http::{
+    HeaderMap, StatusCode, Uri, Version,
+    header::{HOST, ORIGIN},
+    uri::Authority,
+};
 
 use crate::upstream::Target;
 
@@ -134,8 +138,20 @@ fn host(asked: Asked<'_>) -> Result<Host, NoRoute> {
         (None, None) if asked.version == Version::HTTP_10 => return Ok(Host::Loopback),
         (None, None) => return Err(NoRoute::NoHost),
     };
+    of_name(authority.host())
+}
+
+/// Whether a page of another site asks. Browsers let any page open a `WebSocket` anywhere and only say whose page it is.
+pub fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get_all(ORIGIN).iter().any(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        origin.as_ref().and_then(Uri::host).is_none_or(|host| of_name(host).is_err())
+    })
+}
+
+fn of_name(host: &str) -> Result<Host, NoRoute> {
     // A name with a dot at its end is the same name.
-    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
     if host == "localhost" {
         return Ok(Host::Loopback);
     }

@@ -100,3 +100,22 @@ fn a_request_has_one_host() {
     let old = Asked { version: Version::HTTP_10, uri: &"/".parse().unwrap(), headers: &HeaderMap::new() };
     assert_eq!(name_of(find(old, &one)), "web");
 }
+
+#[test]
+fn pages_of_other_sites_are_told_from_our_own() {
+    let origin = |text: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::ORIGIN, text.parse().unwrap());
+        is_foreign(&headers)
+    };
+    for own in ["http://localhost:8099", "http://web.localhost", "http://127.0.0.1:8099", "http://[::1]:1"] {
+        assert!(!origin(own), "{own}");
+    }
+    for foreign in
+        ["https://evil.example", "null", "http://localhost.evil.example", "http://10.0.0.1", "file://", ""]
+    {
+        assert!(origin(foreign), "{foreign}");
+    }
+    // What isn't a browser says nothing.
+    assert!(!is_foreign(&HeaderMap::new()));
+}

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{envelope::Malformed, proto};
 
-/// The most objects that a report has.
-pub(super) const MAX_REPORTS: usize = 1000;
-/// The most bytes of a report's message.
-const MAX_MESSAGE: usize = 4096;
+/// The most objects that a host is assigned, and that its report has.
+pub const MAX_ASSIGNED: usize = 1000;
+/// The most bytes of a report's message: a whole report fits into an envelope.
+const MAX_MESSAGE: usize = 2048;
 
 /// An object that a host shall have.
 #[derive(Debug, Clone)]
@@ -86,8 +86,8 @@ impl From<ObjectReport> for proto::ObjectReport {
 
 /// Reads what a host says. It is stored and shown on terminals.
 pub(super) fn reports_from_proto(from: Vec<proto::ObjectReport>) -> Result<Vec<ObjectReport>, Malformed> {
-    if from.len() > MAX_REPORTS {
-        return Err(Malformed(format!("a report has at most {MAX_REPORTS} objects")));
+    if from.len() > MAX_ASSIGNED {
+        return Err(Malformed(format!("a report has at most {MAX_ASSIGNED} objects")));
     }
     let report = |from: proto::ObjectReport| {
         let texts = [&from.kind, &from.name, &from.message];

@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_report_has_bounds_and_no_control_characters() {
-        let many = vec![report(); super::super::assign::MAX_REPORTS + 1];
+        let many = vec![report(); super::super::assign::MAX_ASSIGNED + 1];
         let long = ObjectReport { message: "x".repeat(5000), ..report() };
         let steers = ObjectReport { message: "\x1b[2J".into(), ..report() };
         for objects in [many, vec![long], vec![steers]] {

@@ -13,7 +13,7 @@ use aegis_kinds::{SecurityContextSpec, tool::ToolDescriptor};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use assign::{Assigned, ObjectReport, ReportPhase};
+pub use assign::{Assigned, MAX_ASSIGNED, ObjectReport, ReportPhase};
 pub use client::{CommandStream, EdgeClient};
 pub use order::{CommandResult, OUTPUT_CHUNK, OUTPUT_TAIL, Order, Refusal, SignedOrder};
 pub(crate) use service::EdgeAdapter;

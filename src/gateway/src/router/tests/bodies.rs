@@ -214,6 +214,17 @@ async fn a_refused_upgrade_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_opens_no_websocket() {
+    let (router, fake) = start(Fake::new(&["web"], async |_: DuplexStream| {})).await;
+    let request = "GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut stream = connect(&router).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = timeout(LIMIT, read_to(&mut stream, "\r\n\r\n")).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert_eq!(fake.connections.count(), 0, "the app hears nothing of it");
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_breaks_off_at_the_client() {
     let (router, _fake) = start(Fake::new(&["web"], async |mut stream: DuplexStream| {
         read_to(&mut stream, "\r\n\r\n").await;
