@@ -218,7 +218,7 @@ fn control(state: &mut State, body: &[u8]) -> Result<(), String> {
         ToHost::Hello { .. } => return Err("a second hello".to_owned()),
         ToHost::Ready => drop(state.ready.take().map(|ready| ready.send(Ok(())))),
         ToHost::SetupFailed { reason } => {
-            drop(state.ready.take().map(|ready| ready.send(Err(plain(&reason)))))
+            drop(state.ready.take().map(|ready| ready.send(Err(plain(&reason)))));
         }
         ToHost::Started { process } => drop(state.starting.remove(&process).map(|it| it.send(Ok(())))),
         ToHost::NotStarted { process, code, reason } => {

@@ -44,20 +44,20 @@ impl Secrets {
     /// refused when there are any.
     pub fn load_or_make(keys: &Path, store: &dyn Store) -> Result<Self, RunError> {
         let path = keys.join("secrets.key");
-        let bytes = match read_if_there(&path).map_err(|error| RunError::io(&path, &error))? {
-            Some(bytes) => Secret::new(bytes),
-            None => {
-                if !store.list(keyspace::SECRETS)?.is_empty() {
-                    let why = "it is missing, and the store has secrets that only it opens; restore it from a backup";
-                    return Err(RunError::damaged(&path, &why));
-                }
-                let made = seal::random_key().map_err(|error| RunError::damaged(&path, &error))?;
-                write_private(&path, made.expose()).map_err(|error| RunError::io(&path, &error))?;
-                made
-            }
-        };
+        let found = read_if_there(&path).map_err(|error| RunError::io(&path, &error))?;
+        let bytes = if let Some(bytes) = found { Secret::new(bytes) } else { Self::make(&path, store)? };
         let key = SealingKey::new(bytes.expose()).map_err(|error| RunError::damaged(&path, &error))?;
         Ok(Self(Arc::new(key)))
+    }
+
+    fn make(path: &Path, store: &dyn Store) -> Result<Secret<Vec<u8>>, RunError> {
+        if !store.list(keyspace::SECRETS)?.is_empty() {
+            let why = "it is missing, and the store has secrets that only it opens; restore it from a backup";
+            return Err(RunError::damaged(path, &why));
+        }
+        let made = seal::random_key().map_err(|error| RunError::damaged(path, &error))?;
+        write_private(path, made.expose()).map_err(|error| RunError::io(path, &error))?;
+        Ok(made)
     }
 
     /// With this key, for tests.
@@ -100,28 +100,22 @@ impl Secrets {
         };
         let wanted = digest_of(body)?;
         let refused = |message: String| WriteError { refusal: WriteRefusal::Refused, message };
-        match &write.value {
-            Some(value) => {
-                let Some(key) = store.get(&keyspace::digest_key(tenant)).map_err(crate::failed)? else {
-                    return Ok(Err(refused(format!("{}: no digest key was asked for", write.key))));
-                };
-                let digest = seal::digest(&key.value, &[&write.key.name], value.expose());
-                if wanted.as_deref() != Some(&digest) {
-                    return Ok(Err(refused(format!(
-                        "{}: the value isn't the one that its digest says",
-                        write.key
-                    ))));
-                }
-                let sealed = self.0.seal(&[tenant.as_str(), &write.key.name], value.expose());
-                batch.put(row, sealed.map_err(crate::failed)?);
+        let Some(value) = &write.value else {
+            let known = have.map(digest_of).transpose()?.flatten();
+            if wanted.is_some() && wanted != known {
+                return Ok(Err(refused(format!("{}: its new value is missing", write.key))));
             }
-            None => {
-                let known = have.map(digest_of).transpose()?.flatten();
-                if wanted.is_some() && wanted != known {
-                    return Ok(Err(refused(format!("{}: its new value is missing", write.key))));
-                }
-            }
+            return Ok(Ok(()));
+        };
+        let Some(key) = store.get(&keyspace::digest_key(tenant)).map_err(crate::failed)? else {
+            return Ok(Err(refused(format!("{}: no digest key was asked for", write.key))));
+        };
+        let digest = seal::digest(&key.value, &[&write.key.name], value.expose());
+        if wanted.as_deref() != Some(&digest) {
+            return Ok(Err(refused(format!("{}: the value isn't the one that its digest says", write.key))));
         }
+        let sealed = self.0.seal(&[tenant.as_str(), &write.key.name], value.expose());
+        batch.put(row, sealed.map_err(crate::failed)?);
         Ok(Ok(()))
     }
 

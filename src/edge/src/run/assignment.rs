@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// When everything is as it should be: drift is noticed after so long at most.
 const LATER: Duration = Duration::from_secs(30);
 /// After failures: doubled from [`SOON`] up to this.
-const AT_LAST: Duration = Duration::from_secs(60);
+const AT_LAST: Duration = Duration::from_mins(1);
 
 /// What is said of each when the host's owner takes none.
 const NOT_TAKEN: &str =
