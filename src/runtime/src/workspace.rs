@@ -286,7 +286,7 @@ mod tests {
         fs::write(outside.join("file"), "stays").unwrap();
         std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
         fs::create_dir_all(tree.join("closed/below")).unwrap();
-        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         // A step for each level wouldn't fit on this stack.
         let small = std::thread::Builder::new().stack_size(128 * 1024);
         let removing =

@@ -194,7 +194,7 @@ async fn what_hosts_say_is_kept_and_is_about_what_is_declared_now() {
     let (revision, _) = web.assigned().await;
     web.reports(revision, "shop", ReportPhase::Failed, "no such image").await;
     let since = fleet.controller.clock.now();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     // The same again changes nothing, not even the time.
     web.reports(revision, "shop", ReportPhase::Failed, "no such image").await;
     let of = |deliveries: Vec<Delivery>, name: &str| {
