@@ -251,16 +251,19 @@ async fn a_failed_boot_and_a_killed_machine_say_why() {
     daemon.stop().await;
 }
 
-async fn app(daemon: &TestDaemon, name: &str, tar: &str) {
-    let create = CreateApp {
+fn web(name: &str, tar: &str) -> CreateApp {
+    CreateApp {
         name: name.to_owned(),
         image: Some(tar.to_owned()),
         kit: None,
         command: words("serve"),
         expose: vec![Expose { guest: 80, host: None }],
         options: RunOptions::default(),
-    };
-    daemon.client.create_app(&create).await.unwrap();
+    }
+}
+
+async fn app(daemon: &TestDaemon, name: &str, tar: &str) {
+    daemon.client.create_app(&web(name, tar)).await.unwrap();
 }
 
 /// A layout of an image with nothing in it.
@@ -457,6 +460,24 @@ async fn two_machines_never_have_one_disk() {
     assert_eq!((still.id, is_new), (after.id, false));
     daemon.client.delete_app("web").await.unwrap();
     assert!(!disks.exists(), "an app's workspace goes with it");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_is_created_again_while_it_goes_is_whole() {
+    let daemon = TestDaemon::start("").await;
+    let mut web = web("web", &layout(&daemon));
+    daemon.client.create_app(&web).await.unwrap();
+    for number in 0..20 {
+        // Another one: the same could be created without an end of the first.
+        web.options.env.insert("NUMBER".into(), number.to_string());
+        daemon.client.publish("web", &Publish::default()).await.unwrap();
+        daemon.client.serve("web", &Serve { wait: true }).await.unwrap();
+        let again = until("it can be created", || async { daemon.client.create_app(&web).await.is_ok() });
+        let (deleted, ()) = tokio::join!(daemon.client.delete_app("web"), again);
+        deleted.unwrap();
+        daemon.client.app("web").await.unwrap();
+    }
     daemon.stop().await;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aegis_core::{Kind, ObjectKey, instance::Ask};
 use aegis_kinds::{App, Secret};
-use aegis_store::{Batch, Store};
+use aegis_store::{Batch, CommitError, Store};
 use aegis_wire::runtime::RuntimeError;
 
 use super::deletions;
@@ -42,8 +42,13 @@ pub(super) async fn remove(daemon: &Arc<Daemon>, name: &str) -> Result<(), Runti
     ports::forget(daemon, &app.id, &mut batch);
     daemon.secrets.delete_all(&mut batch, Scope::App(&app.id))?;
     batch.delete(keyspace::app(name));
-    record::commit(&*daemon.store, batch).await?;
-    daemon.apps.forget(name);
+    // One that was declared again meanwhile keeps the row, and begins with nothing else.
+    daemon.realm.check_absent(&mut batch, &ObjectKey::new(App::NAME, name.to_owned()));
+    match daemon.store.commit(batch).await {
+        Ok(_) => daemon.apps.forget(name),
+        Err(CommitError::Stale { .. }) => {}
+        Err(CommitError::Store(error)) => return Err(record::failed(&error)),
+    }
     Ok(())
 }
 

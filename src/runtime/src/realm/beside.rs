@@ -1,6 +1,6 @@
 //! What is written in one commit with an object: a secret's sealed value, and the row of a new app with its id.
 
-use aegis_core::{Kind, ObjectKey};
+use aegis_core::{Kind, ObjectKey, Revision};
 use aegis_engine::realm::Write;
 use aegis_kinds::{App, Secret, SecretScope, StoredSecret};
 use aegis_store::{Batch, Store};
@@ -35,6 +35,12 @@ impl<S: Store> LocalRealm<'_, S> {
     }
 
     fn beside_app(&self, write: &Write, batch: &mut Batch) -> Result<(), String> {
+        let key = keyspace::app(&write.key.name);
+        let found = self.realm.store().get(&key).map_err(|error| error.to_string())?;
+        if write.base == Revision(0) {
+            // The row of one that was deleted may be about to go: then this looks again.
+            batch.check(&key, found.map_or(Revision(0), |entry| entry.revision));
+        }
         let row = self.app_row(&write.key.name)?;
         match (&write.next, row) {
             (Some(_), None) => {
@@ -46,7 +52,7 @@ impl<S: Store> LocalRealm<'_, S> {
                     current: None,
                     serving: None,
                 };
-                record::put(batch, keyspace::app(&write.key.name), &row);
+                record::put(batch, &key, &row);
                 Ok(())
             }
             // Nothing reads what was sealed for an app that is gone. Its row goes when its instances have.

@@ -112,6 +112,11 @@ impl<S: Store> StoreRealm<S> {
         Ok(objects.into_values().collect())
     }
 
+    /// Demands, for a batch of other rows, that there is no such object.
+    pub fn check_absent(&self, batch: &mut Batch, key: &ObjectKey) {
+        batch.check(self.keys.object(key), Revision(0));
+    }
+
     /// One object, now.
     pub fn get(&self, key: &ObjectKey) -> Result<Option<Object>, StoreError> {
         let entry = self.store.get(&self.keys.object(key))?;
