@@ -118,6 +118,7 @@ impl Bare {
             hostname: "bare".to_owned(),
             entropy: "YmFyZWJhcmViYXJlYmFyZWJhcmViYXJlYmFyZWJhcmU=".to_owned(),
             root: Root::Device { device: "vda".to_owned(), file_system: "erofs".to_owned() },
+            unix_ns: 1_790_000_000_000_000_000,
             scratch_mib: 64,
             ..Setup::default()
         };
