@@ -31,7 +31,7 @@ const AFTER_HELP: &str = "\
 First steps on this machine:
   aegis up; aegis run -- echo hello                             a command in a microVM
   aegis run --image alpine:3.21 -- cat /etc/os-release          in an image
-  aegis run --expose 80 -- python -m http.server 80             a server, at http://127.0.0.1:8099
+  aegis run --expose 80 -- httpd -f -p 80 -h /etc               a server, at http://127.0.0.1:8099
   aegis doctor                                                  what is missing, and how to get it
 First steps with a fleet:
   aegis controller run --data-dir D --listen 127.0.0.1:50056    a controller on this machine

@@ -29,6 +29,9 @@ use crate::{
     workspace::{self, Workspaces},
 };
 
+/// MiB of memory that a guest needs for its kernel, its modules and the harness: with 72 Debian's kernel panics.
+const LEAST_MEMORY: u32 = 96;
+
 /// A running daemon.
 pub struct Daemon {
     /// Where everything is.
@@ -106,9 +109,9 @@ impl Daemon {
         let limits = &self.config.limits;
         self.backends.find(options.backend.as_deref())?;
         if let Some(memory) = options.memory_mib {
-            if memory < 64 {
+            if memory < LEAST_MEMORY {
                 return Err(RuntimeError::invalid(format!(
-                    "{memory} MiB of memory are too little; 64 is the least"
+                    "{memory} MiB of memory are too little; {LEAST_MEMORY} is the least"
                 )));
             }
             self.capacity.check(memory)?;

@@ -31,7 +31,7 @@ const DRAWN_EVERY: Duration = Duration::from_millis(200);
 #[command(after_help = "Examples:
   aegis run -- echo \"hello from aegis\"
   aegis run --image alpine:3.21 -- echo hello
-  aegis run --expose 80 -- python -m http.server 80     at http://127.0.0.1:8099, until Ctrl-C
+  aegis run --expose 80 --image python:3.12-alpine -- python -m http.server 80     at http://127.0.0.1:8099, until Ctrl-C
   aegis run --expose 8080:80 --image nginx:alpine -- nginx -g 'daemon off;'
   aegis run --memory 1G --cpus 2 --timeout 5m --env CI --secret TOKEN --workspace build -- make
 Exit codes: the command's own; 1 when it couldn't be run, 7 cancelled, 8 out of time.")]

@@ -18,6 +18,9 @@ pub(super) async fn create(daemon: Arc<Daemon>, call: Call) -> Result<Answer, Ru
     daemon.check_options(&wish.options)?;
     let name = wish.name.clone();
     let spec = spec(wish)?;
+    if let Some(kit) = &spec.kit {
+        daemon.needs_kit(kit)?;
+    }
     let edited = daemon.edit("app create", verb::<AppKind>(&name, AppEdit::Create(Box::new(spec)))).await;
     edited.map_err(|error| match apps::show(&daemon, &name) {
         // What is wrong is that there is one.

@@ -336,6 +336,16 @@ async fn twenty_serves_at_once_make_one_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_of_a_kit_that_is_not_there_is_not_made() {
+    let daemon = TestDaemon::start("").await;
+    let wish = CreateApp { kit: Some("nokit".to_owned()), ..web("web", "oci:/nowhere") };
+    let error = daemon.client.create_app(&wish).await.unwrap_err();
+    assert_eq!((error.status, error.message.as_str()), (422, "the kit nokit isn't installed"));
+    assert!(daemon.client.apps().await.unwrap().is_empty());
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn releases_keep_their_order_and_can_be_gone_back_to() {
     let daemon = TestDaemon::start("").await;
     app(&daemon, "web", &layout(&daemon)).await;

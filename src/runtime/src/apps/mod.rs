@@ -128,6 +128,26 @@ impl Daemon {
         }
     }
 
+    /// Refuses an app whose kit isn't there.
+    pub(crate) fn needs_kit(&self, kit: &str) -> Result<(), RuntimeError> {
+        let found = self.realm.get(&ObjectKey::new(Kit::NAME, kit.to_owned()));
+        match found.map_err(|error| record::failed(&error))? {
+            Some(_) => Ok(()),
+            None => Err(RuntimeError::invalid(format!("the kit {kit} isn't installed")).hint(
+                "`aegis kit list` shows those that are; `aegis kit install MANIFEST.yaml` installs one",
+            )),
+        }
+    }
+
+    /// What is declared of an app, to be shown: without its kit, if that is gone.
+    pub(crate) fn seen(&self, name: &str) -> Result<Declared, RuntimeError> {
+        self.declared(name).or_else(|error| {
+            let object = self.realm.get(&ObjectKey::new(App::NAME, name.to_owned()));
+            let object = object.map_err(|error| record::failed(&error))?.ok_or_else(|| gone(name))?;
+            Declared::of_its_own(&object).map_err(|_| error)
+        })
+    }
+
     /// What is declared of an app.
     pub(crate) fn declared(&self, name: &str) -> Result<Declared, RuntimeError> {
         let object = self

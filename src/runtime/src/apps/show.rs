@@ -8,7 +8,7 @@ use crate::{record, state::Daemon};
 
 /// One app.
 pub(crate) fn show(daemon: &Daemon, name: &str) -> Result<App, RuntimeError> {
-    let declared = daemon.declared(name)?;
+    let declared = daemon.seen(name)?;
     let content = declared.content();
     let row = daemon.app_row(name)?.ok_or_else(|| super::gone(name))?;
     let status = daemon.reconciler.get().and_then(|reconciler| reconciler.status(name));

@@ -53,6 +53,14 @@ impl Declared {
         Ok(Self { revision: app.revision, spec, kit })
     }
 
+    /// What the app says itself, whatever it takes from a kit.
+    pub fn of_its_own(app: &Object) -> Result<Self, Fault> {
+        match spec_of(app)? {
+            Spec::App(spec) => Ok(Self { revision: app.revision, spec, kit: None }),
+            _ => Err(Fault::Blocked(format!("{} is no app", app.key))),
+        }
+    }
+
     /// Whether releases are published by themselves.
     pub fn publishes(&self) -> bool {
         self.spec.release.is_some() || self.spec.serve
