@@ -232,7 +232,7 @@ async fn an_exec_passes_its_code_and_input_and_ends_with_its_client() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_boot_and_a_killed_machine_say_why() {
-    let daemon = TestDaemon::start("limits: {readySeconds: 1}").await;
+    let daemon = TestDaemon::start("limits: {readySeconds: 1, bootSeconds: 1}").await;
     *daemon.world.fails.lock().unwrap() = Some("no kernel".to_owned());
     let id = daemon.client.create_instance(&server("serve")).await.unwrap().id;
     let failed = in_state(&daemon, &id, InstanceState::Stopped).await;
@@ -245,6 +245,9 @@ async fn a_failed_boot_and_a_killed_machine_say_why() {
     let deaf = daemon.client.create_instance(&server("wait")).await.unwrap().id;
     let failed = in_state(&daemon, &deaf, InstanceState::Stopped).await;
     assert!(failed.error.as_ref().unwrap().contains("port 80 accepted no connection"), "{failed:?}");
+    let frozen = daemon.client.create_instance(&server("frozen")).await.unwrap().id;
+    let failed = in_state(&daemon, &frozen, InstanceState::Stopped).await;
+    assert!(failed.error.as_ref().unwrap().contains("wasn't ready after 1 s"), "{failed:?}");
     let early = daemon.client.create_instance(&server("exit 3")).await.unwrap().id;
     let failed = in_state(&daemon, &early, InstanceState::Stopped).await;
     assert_eq!(failed.exit_code, Some(3));

@@ -120,7 +120,14 @@ pub(crate) async fn launch(
         vec![AbortOnDrop(tokio::spawn(harness_log(guest.clone(), journal.clone(), daemon.clone())))];
     background.push(network::attach(daemon, &guest));
     let command = Command { argv: run.command.clone(), env, ..Command::default() };
-    let process = guest.start_main(command).await.map_err(|error| match error {
+    let limit = boot_limit(daemon);
+    // A guest whose clock stands still never answers.
+    let started = tokio::time::timeout(limit, guest.start_main(command)).await;
+    let process = started.unwrap_or(Err(GuestError::TimedOut(limit))).map_err(|error| match error {
+        GuestError::NotStarted { code: 127, reason } if run.image.is_none() => {
+            let reason = format!("{reason}; the base image has busybox alone, --image names another");
+            LaunchError::NotStarted { code: 127, reason }
+        }
         GuestError::NotStarted { code, reason } => LaunchError::NotStarted { code, reason },
         other => failed_guest(&*machine, &other).into(),
     })?;
@@ -167,6 +174,11 @@ async fn image(
     Ok((digest, daemon.images.hold(&digest)))
 }
 
+/// How long each of a boot's two waits may take: until the guest is ready, and until its process runs.
+fn boot_limit(daemon: &Daemon) -> Duration {
+    Duration::from_secs(daemon.config.limits.boot_seconds)
+}
+
 /// Starts the machine and makes the guest ready.
 async fn boot(
     daemon: &Daemon,
@@ -188,8 +200,7 @@ async fn boot(
         pids_max: spec.pids_max,
         network: Some(network::settings()),
     };
-    let limit = Duration::from_secs(daemon.config.limits.boot_seconds);
-    match Guest::open(started.channel, &spec.token, started.is_clone, setup, limit).await {
+    match Guest::open(started.channel, &spec.token, started.is_clone, setup, boot_limit(daemon)).await {
         Ok(guest) => Ok((machine, guest)),
         Err(error) => Err(failed_guest(&*machine, &error)),
     }

@@ -150,6 +150,10 @@ impl Guest {
     fn start(&mut self, process: u32, command: &Command) {
         self.world.environments.lock().unwrap().push(command.env.clone());
         let words: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+        // A guest whose clock stands still.
+        if words[0] == "frozen" {
+            return;
+        }
         if words[0] == "missing" {
             let reason = "missing: no such program in the image".to_owned();
             return self.say(&ToHost::NotStarted { process, code: 127, reason });
