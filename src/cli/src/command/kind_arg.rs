@@ -18,7 +18,11 @@ pub fn kind(text: &str) -> Result<&'static Info, Failure> {
 pub fn object(text: &str) -> Result<(&'static Info, &str), Failure> {
     match text.split_once('/') {
         Some((of, name)) if !name.is_empty() => Ok((kind(of)?, name)),
-        _ => Err(Failure::invalid(format!("'{text}' names no object"))
-            .hint("write KIND/NAME, such as EdgeGroup/web; `aegis get KIND` lists the names")),
+        _ => {
+            let kind = find(text).map_or("KIND", |info| info.name);
+            let example = if kind == "KIND" { ", such as App/web" } else { "" };
+            Err(Failure::invalid(format!("'{text}' names no object"))
+                .hint(format!("write {kind}/NAME{example}; `aegis get {kind}` lists the names")))
+        }
     }
 }
