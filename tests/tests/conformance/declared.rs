@@ -13,6 +13,7 @@ use crate::stage::{App, HTTPD, Stage, site};
 crate::scenarios! {
     a_declared_app_is_created_served_replaced_and_deleted,
     a_release_that_never_gets_ready_is_rolled_back,
+    a_rollback_outlasts_a_stop_and_a_serve_by_hand,
     a_kit_gives_an_app_what_it_needs,
     a_kit_is_installed_listed_and_uninstalled,
 }
@@ -86,6 +87,31 @@ fn a_release_that_never_gets_ready_is_rolled_back(stage: &Stage) {
         (live.len() == 1 && live[0]["id"] == first).then_some(())
     });
     runtime.run("app delete careful").ok();
+}
+
+fn a_rollback_outlasts_a_stop_and_a_serve_by_hand(stage: &Stage) {
+    let runtime = &stage.runtime;
+    let two = stage.registry.push("test/held:2", &site("two"));
+    let condition = || runtime.get("/v1/apps/held")["condition"].as_str().unwrap_or_default().to_owned();
+    for (image, text) in [(&stage.web, "one"), (&two, "two")] {
+        apply(runtime, "held", &app("held", image, ""), "").ok();
+        shows(runtime, "held", text);
+    }
+    runtime.run("app rollback held").ok();
+    shows(runtime, "held", "one");
+    eventually("one is left", BOOTS, || (runtime.live("held").len() == 1).then_some(()));
+    let id = runtime.live("held")[0]["id"].as_str().unwrap().to_owned();
+    runtime.run(&format!("instance stop {id}")).ok();
+    eventually("it is stopped", BOOTS, || runtime.live("held").is_empty().then_some(()));
+    runtime.run("app serve held --detach").ok();
+    shows(runtime, "held", "one");
+    eventually("it is settled", BOOTS, || condition().starts_with("rolled back").then_some(()));
+    let serving = runtime.live("held");
+    assert_eq!(serving.len(), 1, "{serving:?}");
+    assert_eq!(runtime.page("held").expect(200).text(), "one\n");
+    let still = runtime.live("held");
+    assert!(still.len() == 1 && still[0]["id"] == serving[0]["id"], "{still:?}");
+    runtime.run("app delete held").ok();
 }
 
 fn a_kit_gives_an_app_what_it_needs(stage: &Stage) {

@@ -34,7 +34,12 @@ pub(crate) async fn serve(daemon: &Arc<Daemon>, name: &str) -> Result<(Handle, b
             return Ok((handle, false));
         }
     }
-    let release = current(daemon, name)?;
+    let release = wanted(daemon, name)?;
+    if daemon.declared(name)?.spec.serve
+        && let Some(handle) = under_way(daemon, name, &release.id)
+    {
+        return Ok((handle, false));
+    }
     let handle = start(daemon, name, &release, false).await?;
     switch(daemon, name, handle.id()).await?;
     forget_stopped(daemon, name).await;
@@ -47,7 +52,29 @@ pub(crate) fn serving(daemon: &Daemon, name: &str) -> Option<Handle> {
     daemon.instances.get(&id).ok().filter(|handle| !handle.view().is_removed)
 }
 
-/// The release that is to be served.
+/// An instance of this release that the reconciler has begun, and lets serve once it is ready.
+fn under_way(daemon: &Daemon, name: &str, release: &str) -> Option<Handle> {
+    let app = daemon.app_row(name).ok()??;
+    daemon.instances.of_app(&app.id).into_iter().find(|handle| {
+        let view = handle.view();
+        handle.identity.app.as_ref().is_some_and(|app| app.release == release)
+            && view.state != State::Stopped
+            && !view.is_removed
+    })
+}
+
+/// The release that is to be served now: the one that the reconciler holds on to after a rollback, or the current one.
+fn wanted(daemon: &Daemon, name: &str) -> Result<ReleaseRow, RuntimeError> {
+    let held = daemon.reconciler.get().and_then(|reconciler| reconciler.held_release(name));
+    if let (Some(held), Some(app)) = (held, daemon.app_row(name)?)
+        && let Some(row) = rows(daemon, &app)?.into_iter().find(|row| row.id == held)
+    {
+        return Ok(row);
+    }
+    current(daemon, name)
+}
+
+/// The release that is current by hand.
 pub(super) fn current(daemon: &Daemon, name: &str) -> Result<ReleaseRow, RuntimeError> {
     let none = || {
         RuntimeError::conflict(format!("the app {name} has no release"))

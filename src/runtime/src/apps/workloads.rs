@@ -68,8 +68,11 @@ impl Workloads for AppWorkloads {
         Ok(self.daemon()?.known_apps().into_iter().map(|(name, _)| name).collect())
     }
 
-    fn observe(&self, app: &str) -> Result<Observed, Fault> {
+    async fn observe(&self, app: &str) -> Result<Observed, Fault> {
         let daemon = self.daemon()?;
+        // Not between the making of an instance by hand and the moment when it serves: it would look like one too many.
+        let turn = daemon.apps.turn(app);
+        let _turn = turn.lock().await;
         let Some(row) = daemon.app_row(app).map_err(fault)? else { return Ok(Observed::default()) };
         let releases = publish::rows(&daemon, &row).map_err(fault)?;
         let instances = daemon.instances.of_app(&row.id);

@@ -28,6 +28,10 @@ pub(super) struct World {
     pub secrets: Vec<String>,
     /// Whatever was done, in order.
     pub log: Vec<String>,
+    /// How often something was done or a boot begun.
+    pub steps: u32,
+    /// Why no instance can boot for now.
+    pub busy: Option<String>,
     /// How often an image was asked for.
     pub resolved: u32,
     /// Serving instances that were stopped while the app is still declared to serve: there must be none.
@@ -36,10 +40,12 @@ pub(super) struct World {
     next: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Fake {
     world: Mutex<World>,
     changed: Notify,
+    /// Told of whatever happens to an instance, as a daemon tells its reconciler.
+    pub tells: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Fake {
@@ -68,11 +74,25 @@ impl Fake {
         assert!(bound.is_ok(), "it never came to that: {:#?}", self.world());
     }
     fn done(&self, what: String, change: impl FnOnce(&mut World)) {
-        let mut world = self.world();
-        world.log.push(what);
-        change(&mut world);
-        drop(world);
+        self.happens(|world| {
+            world.log.push(what);
+            world.steps += 1;
+            change(world);
+        });
+    }
+    pub fn happens(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world());
         self.changed.notify_waiters();
+        if let Some(tell) = &*self.tells.lock().unwrap_or_else(PoisonError::into_inner) {
+            tell();
+        }
+    }
+    pub fn phase(&self, app: &str, instance: &str, phase: &Phase) {
+        self.happens(|world| {
+            let app = world.apps.entry(app.to_owned()).or_default();
+            let found = app.instances.iter_mut().filter(|one| one.id == instance);
+            found.for_each(|one| one.phase = phase.clone());
+        });
     }
 }
 
@@ -80,7 +100,7 @@ impl Workloads for Fake {
     fn known(&self) -> Result<Vec<String>, Fault> {
         Ok(self.world().apps.keys().cloned().collect())
     }
-    fn observe(&self, app: &str) -> Result<Observed, Fault> {
+    async fn observe(&self, app: &str) -> Result<Observed, Fault> {
         Ok(self.world().apps.get(app).cloned().unwrap_or_default())
     }
     async fn resolve(&self, image: &str) -> Result<String, Fault> {
@@ -126,25 +146,35 @@ impl Workloads for Fake {
         Ok(id)
     }
     async fn ready(&self, app: &str, instance: &str, readiness: Readiness) -> Result<(), Fault> {
-        let (after, ready) = {
-            let world = self.world();
+        self.phase(app, instance, &Phase::Starting);
+        let (after, ready, busy) = {
+            let mut world = self.world();
+            world.steps += 1;
+            // A loop that never sleeps would hold the paused clock still for good.
+            assert!(world.steps < 2000, "it goes round in a circle");
             let found = world.apps[app].instances.iter().find(|one| one.id == instance);
             let Some(found) = found else { return Err(Fault::Final("it is gone".into())) };
-            world.images[&world.contents[&found.release].image].ready.clone()
+            let (after, ready) = world.images[&world.contents[&found.release].image].ready.clone();
+            (after, ready, world.busy.clone())
         };
+        if let Some(busy) = busy {
+            self.phase(app, instance, &Phase::Ended(busy.clone()));
+            // Whoever is told is so before the answer comes.
+            tokio::task::yield_now().await;
+            return Err(Fault::Passing(busy));
+        }
         if after > readiness.timeout {
             sleep(readiness.timeout).await;
             return Err(Fault::Final("it took too long".into()));
         }
         sleep(after).await;
-        ready.map_err(Fault::Final)?;
-        self.done(format!("ready {instance}"), |world| {
-            let app = world.apps.entry(app.to_owned()).or_default();
-            app.instances
-                .iter_mut()
-                .filter(|one| one.id == instance)
-                .for_each(|one| one.phase = Phase::Ready);
-        });
+        if let Err(reason) = ready {
+            self.phase(app, instance, &Phase::Ended(reason.clone()));
+            tokio::task::yield_now().await;
+            return Err(Fault::Final(reason));
+        }
+        self.done(format!("ready {instance}"), |_| {});
+        self.phase(app, instance, &Phase::Ready);
         Ok(())
     }
     async fn switch(&self, app: &str, instance: &str) -> Result<(), Fault> {

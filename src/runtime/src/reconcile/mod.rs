@@ -98,7 +98,7 @@ pub trait Workloads: Send + Sync + 'static {
     /// The names of all apps of which there is anything: a release or an instance.
     fn known(&self) -> Result<Vec<String>, Fault>;
     /// What there is of an app.
-    fn observe(&self, app: &str) -> Result<Observed, Fault>;
+    fn observe(&self, app: &str) -> impl Future<Output = Result<Observed, Fault>> + Send;
     /// What an image is now, pulled if it isn't here: its digest.
     fn resolve(&self, image: &str) -> impl Future<Output = Result<String, Fault>> + Send;
     /// Makes a release and gives its id. It is the newest from then on.
@@ -131,12 +131,22 @@ pub trait Workloads: Send + Sync + 'static {
     fn forget(&self, app: &str) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
+/// What makes an app's worker look again. The two are apart because what a worker does is itself a reason to look again,
+/// and must neither cut short the pause after a failure nor begin a wait anew.
+#[derive(Debug, Default)]
+struct Bell {
+    /// Something else may be wanted, or something be there that was missing.
+    wish: Notify,
+    /// Something happened to one of its instances.
+    event: Notify,
+}
+
 /// Keeps every declared app as it is declared.
 pub struct Reconciler<S, W> {
     realm: StoreRealm<S>,
     workloads: Arc<W>,
     now_ms: aegis_store::realm::NowMs,
-    apps: Mutex<HashMap<String, Arc<Notify>>>,
+    apps: Mutex<HashMap<String, Arc<Bell>>>,
     /// Told whenever a status was written.
     noted: Notify,
 }
@@ -182,8 +192,15 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
 
     /// Looks at an app again: something happened to it that isn't in the store.
     pub fn trigger(&self, app: &str) {
-        if let Some(notify) = self.apps().get(app) {
-            notify.notify_one();
+        if let Some(bell) = self.apps().get(app) {
+            bell.event.notify_one();
+        }
+    }
+
+    /// Looks at an app again: somebody wants something else of it.
+    fn wish(&self, app: &str) {
+        if let Some(bell) = self.apps().get(app) {
+            bell.wish.notify_one();
         }
     }
 
@@ -206,18 +223,18 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
     /// Wakes the app's worker, or starts it.
     fn look_at(self: &Arc<Self>, app: &str, workers: &mut tokio::task::JoinSet<()>) {
         let mut apps = self.apps();
-        if let Some(notify) = apps.get(app) {
-            notify.notify_one();
+        if let Some(bell) = apps.get(app) {
+            bell.wish.notify_one();
             return;
         }
-        let notify = Arc::new(Notify::new());
-        apps.insert(app.to_owned(), Arc::clone(&notify));
+        let bell = Arc::new(Bell::default());
+        apps.insert(app.to_owned(), Arc::clone(&bell));
         drop(apps);
         let (this, app) = (Arc::clone(self), app.to_owned());
-        workers.spawn(async move { this.work(&app, &notify).await });
+        workers.spawn(async move { this.work(&app, &bell).await });
     }
 
-    fn apps(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+    fn apps(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Bell>>> {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

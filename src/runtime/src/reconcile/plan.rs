@@ -121,8 +121,12 @@ fn rollout(observed: &Observed, goal: &Goal) -> Vec<Step> {
     {
         return vec![Step::Publish];
     }
+    // What somebody serves by hand is replaced, too, once the app is declared to serve: it never runs twice.
+    let is_mine = |instance: &Instance| {
+        instance.is_declared || (goal.serve && !matches!(instance.phase, Phase::Ended(_)))
+    };
     let stop_but = |keep: &dyn Fn(&Instance) -> bool| -> Vec<Step> {
-        let gone = observed.instances.iter().filter(|instance| instance.is_declared && !keep(instance));
+        let gone = observed.instances.iter().filter(|instance| is_mine(instance) && !keep(instance));
         gone.map(|instance| Step::Stop(instance.id.clone())).collect()
     };
     if !goal.serve {

@@ -4,12 +4,15 @@ use std::fmt;
 
 use aegis_core::Revision;
 use aegis_store::{Batch, Store};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Reconciler, Workloads};
+use super::{Fault, Reconciler, Workloads};
 
 /// Rows of statuses, by the app's name.
 const STATUSES: &str = "reconcile/app/";
+/// Rows of what somebody asked to be held, until the app's worker heeds it: it alone writes the status, and would write
+/// over what somebody else puts there.
+const ASKED: &str = "reconcile/asked/";
 
 /// Where an app stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,8 +92,40 @@ impl fmt::Display for AppStatus {
 impl<S: Store, W: Workloads> Reconciler<S, W> {
     /// Where an app stands; `None`: nothing is known of it.
     pub fn status(&self, app: &str) -> Option<AppStatus> {
-        let entry = self.realm.store().get(&format!("{STATUSES}{app}")).ok()??;
-        serde_json::from_slice(&entry.value).ok()
+        let mut status: AppStatus = self.row(&format!("{STATUSES}{app}"))?.0;
+        if let Some((held, _)) = self.row(&format!("{ASKED}{app}")) {
+            (status.held, status.settled) = (Some(held), false);
+        }
+        Some(status)
+    }
+
+    fn row<T: DeserializeOwned>(&self, key: &str) -> Option<(T, Revision)> {
+        let entry = self.realm.store().get(key).ok()??;
+        Some((serde_json::from_slice(&entry.value).ok()?, entry.revision))
+    }
+
+    /// Writes down what somebody asked to be held.
+    pub(super) async fn ask(&self, app: &str, held: &Held) -> Result<(), Fault> {
+        let mut batch = Batch::new();
+        let json = serde_json::to_vec(held).map_err(|error| Fault::Blocked(error.to_string()))?;
+        batch.put(format!("{ASKED}{app}"), json);
+        self.realm.store().commit(batch).await.map_err(|error| Fault::Passing(error.to_string()))?;
+        self.noted.notify_waiters();
+        Ok(())
+    }
+
+    /// Makes what somebody asked to be held a part of the status.
+    pub(super) async fn heed(&self, app: &str, status: &mut AppStatus) {
+        let key = format!("{ASKED}{app}");
+        let Some((held, revision)) = self.row(&key) else { return };
+        (status.held, status.settled) = (Some(held), false);
+        let Ok(json) = serde_json::to_vec(status) else { return };
+        let mut batch = Batch::new();
+        // Whoever asks for something else meanwhile is heeded at the next look.
+        batch.check(&key, revision);
+        batch.delete(&key);
+        batch.put(format!("{STATUSES}{app}"), json);
+        self.write(app, batch).await;
     }
 
     /// Waits until any status changes.
@@ -105,15 +140,23 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
     }
 
     pub(super) async fn note(&self, app: &str, status: &AppStatus) {
+        // When it was last tried is no news by itself: a look at what is as it was writes nothing.
+        let last_attempt_ms = status.last_attempt_ms;
+        let key = format!("{STATUSES}{app}");
+        let old = self.row(&key).map(|(old, _)| AppStatus { last_attempt_ms, ..old });
+        if old.as_ref() == Some(status) {
+            return;
+        }
         let Ok(json) = serde_json::to_vec(status) else { return };
         let mut batch = Batch::new();
-        batch.put(format!("{STATUSES}{app}"), json);
+        batch.put(key, json);
         self.write(app, batch).await;
     }
 
     pub(super) async fn forget_status(&self, app: &str) {
         let mut batch = Batch::new();
         batch.delete(format!("{STATUSES}{app}"));
+        batch.delete(format!("{ASKED}{app}"));
         self.write(app, batch).await;
     }
 

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use aegis_core::{ObjectKey, Outcome, Owner, outcome::Summary};
 use aegis_engine::realm::{Provenance, Realm, Write};
-use aegis_store::{MemoryStore, realm::StoreRealm};
+use aegis_store::{MemoryStore, Store, realm::StoreRealm};
 use proptest::{collection, option, prelude::*, sample::select};
 use serde_json::json;
 
@@ -154,9 +154,83 @@ proptest! {
             prop_assert_eq!(&serving.release, &wanted);
             prop_assert!(serving.phase != Phase::Interrupted);
         }
-        let declared = world.instances.iter().filter(|one| one.is_declared && Some(&one.id) != world.serving.as_ref());
-        prop_assert_eq!(declared.count(), 0);
+        // It never has two, whoever made them, but for what has ended and was made by hand.
+        let others = world.instances.iter().filter(|one| Some(&one.id) != world.serving.as_ref());
+        let mut others = others.filter(|one| one.is_declared || !matches!(one.phase, Phase::Ended(_)));
+        prop_assert_eq!(others.next(), None);
     }
+}
+
+/// What happens to a daemon from outside.
+#[derive(Debug, Clone)]
+enum Event {
+    Declare(u8),
+    RollBack,
+    Serve,
+    End,
+    Busy(bool),
+    Restart,
+}
+
+fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
+    let event = prop_oneof![
+        3 => (1..=4_u8).prop_map(Event::Declare),
+        2 => Just(Event::RollBack),
+        2 => Just(Event::Serve),
+        2 => Just(Event::End),
+        1 => any::<bool>().prop_map(Event::Busy),
+        1 => Just(Event::Restart),
+    ];
+    collection::vec((event, select(vec![0, 1, 5, 100])), 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happened, a minute in which nothing happens has few steps and few writes, and none once it is settled.
+    #[test]
+    fn no_minute_is_full_of_steps_or_writes(events in events()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(bounded(&events));
+    }
+}
+
+async fn bounded(events: &[(Event, u64)]) {
+    let mut stage = Stage::new();
+    for (number, ready) in [(1, Ok(())), (2, Ok(())), (3, Err("its process ended with exit code 1"))] {
+        stage.daemon.image(&format!("x:{number}"), &number.to_string(), 1, ready);
+    }
+    stage.declare("x:1").await;
+    for (event, pause) in events {
+        match event {
+            Event::Declare(number) => stage.declare(&format!("x:{number}")).await,
+            // There may be nothing to go back to.
+            Event::RollBack => drop(stage.reconciler.roll_back_to("web", None).await),
+            Event::Serve => stage.serve_by_hand(),
+            Event::End => stage.end_serving(),
+            Event::Busy(is_busy) => stage.daemon.world().busy = is_busy.then(|| "it is in use".to_owned()),
+            Event::Restart => stage = stage.restarted(),
+        }
+        tokio::time::sleep(Duration::from_secs(*pause)).await;
+    }
+    for minute in 0..8 {
+        let (writes, steps) = (stage.realm.store().revision(), stage.daemon.world().steps);
+        let settled = stage.reconciler.status("web").filter(|status| minute > 2 && status.settled);
+        // Something happened that changes nothing.
+        stage.reconciler.trigger("web");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let writes = stage.realm.store().revision().0 - writes.0;
+        let steps = stage.daemon.world().steps - steps;
+        assert!(writes <= 60 && steps <= 60, "{writes} writes, {steps} steps");
+        assert!(
+            settled.is_none() || (writes, steps) == (0, 0),
+            "{settled:?}: {writes} writes, {steps} steps"
+        );
+    }
+    let world = stage.daemon.world();
+    let instances = world.apps.get("web").into_iter().flat_map(|app| &app.instances);
+    let live = instances.filter(|one| !matches!(one.phase, Phase::Ended(_)));
+    assert!(live.count() <= 1, "{world:?}");
 }
 
 // The loop.
@@ -175,6 +249,9 @@ impl Stage {
     }
     fn over(realm: StoreRealm<MemoryStore>, daemon: Arc<Fake>) -> Self {
         let reconciler = Reconciler::new(realm.clone(), Arc::clone(&daemon), Arc::new(|| 1));
+        let told = Arc::downgrade(&reconciler);
+        let tell = move || told.upgrade().into_iter().for_each(|reconciler| reconciler.trigger("web"));
+        *daemon.tells.lock().unwrap() = Some(Box::new(tell));
         let running = tokio::spawn(Arc::clone(&reconciler).run());
         Self { realm, daemon, reconciler, running }
     }
@@ -196,9 +273,37 @@ impl Stage {
     }
     async fn serve(&self, image: &str) {
         self.daemon.world().declared_serving = true;
+        self.declare(image).await;
+    }
+    async fn declare(&self, image: &str) {
         let spec =
             json!({"image": image, "command": ["run"], "serve": true, "readiness": {"timeout": "30s"}});
         self.write("App", "web", Some(spec)).await;
+    }
+    /// As `aegis app serve` does where nothing that runs serves.
+    fn serve_by_hand(&self) {
+        let held = self.reconciler.held_release("web");
+        self.daemon.happens(|world| {
+            let Some(app) = world.apps.get_mut("web") else { return };
+            let Some(release) = held.or(app.releases.last().map(|release| release.id.clone())) else {
+                return;
+            };
+            let id = format!("inst-{}-by-hand", app.instances.len());
+            let serves = |one: &&Instance| Some(&one.id) == app.serving.as_ref() || one.release == release;
+            if app.instances.iter().filter(serves).any(|one| !matches!(one.phase, Phase::Ended(_))) {
+                return;
+            }
+            app.serving = Some(id.clone());
+            app.instances.push(Instance { id, release, phase: Phase::Ready, is_declared: false });
+        });
+    }
+    /// Somebody stops what serves.
+    fn end_serving(&self) {
+        let serving = self.daemon.world().apps.get("web").and_then(|app| app.serving.clone());
+        let ended = Phase::Ended("somebody stopped it".into());
+        if let Some(serving) = serving {
+            self.daemon.phase("web", &serving, &ended);
+        }
     }
     async fn settled(&self, condition: Condition) -> AppStatus {
         for _ in 0..36_000 {
@@ -309,7 +414,7 @@ async fn a_registry_that_is_away_is_asked_again_ever_more_rarely() {
     assert_eq!(status.to_string(), "waiting: the registry can't be reached");
     tokio::time::sleep(Duration::from_mins(10)).await;
     let asked = stage.daemon.world().resolved;
-    assert!((8..=12).contains(&asked), "{asked}");
+    assert!((14..=18).contains(&asked), "{asked}");
     stage.daemon.image("x:1", "one", 2, Ok(()));
     stage.settled(Condition::Ready).await;
     // From now on nothing that runs depends on it.
@@ -382,6 +487,13 @@ async fn an_earlier_release_serves_when_somebody_asks_for_it_until_something_els
     assert_eq!(status.reason, "rel-1 serves, as somebody asked for");
     assert_eq!(stage.serving().as_deref(), Some("1"));
     assert!(stage.reconciler.roll_back_to("web", Some("rel-99")).await.is_err());
+    // Also when its worker is in the midst of something.
+    stage.daemon.image("x:4", "4", 5, Ok(()));
+    stage.serve("x:4").await;
+    stage.daemon.until(|world| world.apps["web"].instances.len() == 2).await;
+    stage.reconciler.roll_back_to("web", Some("rel-3")).await.unwrap();
+    stage.settled(Condition::RolledBack).await;
+    assert_eq!(stage.serving().as_deref(), Some("2"));
     stage.serve("x:3").await;
     stage.settled(Condition::Ready).await;
     assert_eq!(stage.serving().as_deref(), Some("3"));

@@ -5,19 +5,19 @@ use std::time::Duration;
 use aegis_core::{Kind, ObjectKey, Revision};
 use aegis_kinds::App;
 use aegis_store::Store;
-use tokio::{sync::Notify, time::sleep};
+use tokio::time::sleep;
 
 use super::{
-    AppStatus, Condition, Content, Declared, Fault, Goal, Held, Observed, Phase, Plan, Reconciler, Step,
-    Workloads,
+    AppStatus, Bell, Condition, Content, Declared, Fault, Goal, Held, Observed, Phase, Plan, Reconciler,
+    Step, Workloads,
 };
 
 /// How long until something that went wrong is tried again: 1 s, 2 s, 4 s … at most this.
-const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 /// How often an image's tag is looked at, in case it was moved.
 const RESYNC: Duration = Duration::from_mins(10);
 /// More turns than any rollout takes; what needs more goes round in a circle, and waits as if it had failed.
-const TURNS: usize = 64;
+const TURNS: usize = 16;
 
 /// How a look at an app ended.
 enum End {
@@ -43,7 +43,7 @@ struct Look {
 
 impl<S: Store, W: Workloads> Reconciler<S, W> {
     /// Until the app is gone.
-    pub(super) async fn work(&self, app: &str, changed: &Notify) {
+    pub(super) async fn work(&self, app: &str, bell: &Bell) {
         loop {
             let mut look = Look {
                 revision: Revision(0),
@@ -51,14 +51,18 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                 status: self.status(app).unwrap_or_default(),
                 digest: None,
             };
-            let end = match self.look(app, &mut look, changed).await {
+            let end = match self.look(app, &mut look, bell).await {
                 Ok(end) => end,
-                Err(Fault::Blocked(reason)) => End::Settled(Condition::Waiting, reason),
+                Err(Fault::Blocked(reason)) => {
+                    tracing::warn!(app, reason, "the app waits for something");
+                    End::Settled(Condition::Waiting, reason)
+                }
                 Err(Fault::Passing(reason) | Fault::Final(reason)) => End::Later(reason),
             };
             let mut status = look.status;
             status.last_attempt_ms = (self.now_ms)();
             status.revision = look.revision;
+            let is_again = matches!(end, End::Later(_));
             let wait = match end {
                 End::Superseded => continue,
                 End::Gone => {
@@ -86,14 +90,16 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
             };
             self.note(app, &status).await;
             tokio::select! {
-                () = changed.notified() => {}
+                () = bell.wish.notified() => {}
+                // The attempt's own traces are no reason for the next one.
+                () = bell.event.notified(), if !is_again => {}
                 () = sleep(wait) => {}
             }
         }
     }
 
     /// Looks at the app until there is nothing more to do.
-    async fn look(&self, app: &str, look: &mut Look, changed: &Notify) -> Result<End, Fault> {
+    async fn look(&self, app: &str, look: &mut Look, bell: &Bell) -> Result<End, Fault> {
         for _ in 0..TURNS {
             let object = self.realm.get(&ObjectKey::new(App::NAME, app))?;
             look.revision = object.map_or(Revision(0), |object| object.revision);
@@ -104,7 +110,9 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                 look.digest = None;
             }
             look.declared = declared;
-            let observed = self.workloads.observe(app)?;
+            look.status.revision = look.revision;
+            self.heed(app, &mut look.status).await;
+            let observed = self.workloads.observe(app).await?;
             let Some(declared) = look.declared.clone() else {
                 if self.carry_out_removal(app, &observed).await? {
                     return Ok(End::Gone);
@@ -136,7 +144,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                         let ready = self.workloads.ready(app, instance, declared.readiness());
                         let ready = tokio::select! {
                             ready = ready => ready,
-                            () = changed.notified() => return Ok(End::Superseded),
+                            () = bell.wish.notified() => return Ok(End::Superseded),
                         };
                         if let Err(fault) = ready {
                             self.roll_back(app, look, instance, &observed, fault).await?;
@@ -256,7 +264,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
     /// serves, or before the newest. Gives the release.
     pub async fn roll_back_to(&self, app: &str, release: Option<&str>) -> Result<String, Fault> {
         let declared = self.declared(app)?.ok_or_else(|| Fault::Blocked(format!("there is no app {app}")))?;
-        let observed = self.workloads.observe(app)?;
+        let observed = self.workloads.observe(app).await?;
         let serving = observed.instances.iter().find(|one| Some(&one.id) == observed.serving.as_ref());
         let current = serving.map(|one| one.release.as_str());
         let current = current.or(observed.releases.last().map(|release| release.id.as_str()));
@@ -278,15 +286,23 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
             digest: None,
         };
         let content = self.resolved(app, &declared, &observed, &mut look).await?;
-        look.status.held = Some(Held {
+        let held = Held {
             fingerprint: content.fingerprint(),
             release: Some(found.id.clone()),
             reason: format!("{} serves, as somebody asked for", found.id),
-        });
-        look.status.settled = false;
-        self.note(app, &look.status).await;
-        self.trigger(app);
+        };
+        self.ask(app, &held).await?;
+        self.wish(app);
         Ok(found.id.clone())
+    }
+
+    /// The release that is to serve in the place of what is declared, if there is one.
+    pub fn held_release(&self, app: &str) -> Option<String> {
+        let declared = self.declared(app).ok()??;
+        let status = self.status(app)?;
+        // What is held holds only for what was declared then.
+        let holds = declared.spec.serve && status.revision == declared.revision;
+        status.held.filter(|_| holds)?.release
     }
 }
 
