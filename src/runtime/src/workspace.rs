@@ -18,6 +18,9 @@ use crate::home::private_directory;
 
 const MIB: u64 = 1024 * 1024;
 
+/// What is said when a workspace is in another machine, which passes by itself.
+pub(crate) const IN_USE: &str = "the workspace is in use by";
+
 /// All workspaces of a home.
 #[derive(Debug, Clone)]
 pub struct Workspaces {
@@ -101,8 +104,9 @@ impl Workspaces {
         if is_disk {
             let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(other) = in_use.get(&path) {
-                return Err(RuntimeError::conflict(format!("the workspace is in use by {other}"))
-                    .hint(format!("stop it first: `aegis instance stop {other}`")));
+                let way_out = if other.starts_with("task-") { "task cancel" } else { "instance stop" };
+                return Err(RuntimeError::conflict(format!("{IN_USE} {other}"))
+                    .hint(format!("stop it first: `aegis {way_out} {other}`")));
             }
             in_use.insert(path.clone(), user.to_owned());
         }
@@ -261,7 +265,12 @@ mod tests {
         let first = workspaces.take(&owner, true, 8, "inst-1").await.unwrap();
         let error = workspaces.take(&owner, true, 8, "inst-2").await.unwrap_err();
         assert_eq!((error.status, error.message.as_str()), (409, "the workspace is in use by inst-1"));
+        assert_eq!(error.hint.unwrap(), "stop it first: `aegis instance stop inst-1`");
         drop(first);
+        let task = workspaces.take(&owner, true, 8, "task-1").await.unwrap();
+        let error = workspaces.take(&owner, true, 8, "inst-2").await.unwrap_err();
+        assert_eq!(error.hint.unwrap(), "stop it first: `aegis task cancel task-1`");
+        drop(task);
         workspaces.take(&owner, true, 8, "inst-2").await.unwrap();
         let tree = workspaces.take(&owner, false, 8, "inst-3").await.unwrap();
         workspaces.take(&owner, false, 8, "inst-4").await.unwrap();

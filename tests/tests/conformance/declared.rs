@@ -8,12 +8,13 @@ use aegis_tests::{
 };
 use serde_json::json;
 
-use crate::stage::{App, HTTPD, Stage, site};
+use crate::stage::{App, HTTPD, Stage, site, skip};
 
 crate::scenarios! {
     a_declared_app_is_created_served_replaced_and_deleted,
     a_release_that_never_gets_ready_is_rolled_back,
     a_rollback_outlasts_a_stop_and_a_serve_by_hand,
+    an_app_waits_for_a_workspace_that_a_task_has,
     a_kit_gives_an_app_what_it_needs,
     a_kit_is_installed_listed_and_uninstalled,
 }
@@ -112,6 +113,26 @@ fn a_rollback_outlasts_a_stop_and_a_serve_by_hand(stage: &Stage) {
     let still = runtime.live("held");
     assert!(still.len() == 1 && still[0]["id"] == serving[0]["id"], "{still:?}");
     runtime.run("app delete held").ok();
+}
+
+fn an_app_waits_for_a_workspace_that_a_task_has(stage: &Stage) {
+    let runtime = &stage.runtime;
+    if !stage.is_vm() {
+        skip("its workspaces are directories, which many can have");
+    }
+    let body = json!({"command": ["sleep", "1000"], "options": {"workspace": "lent"}});
+    let task = runtime.post("/v1/tasks", &body).expect(201).json()["id"].as_str().unwrap().to_owned();
+    let runs = || (runtime.get(&format!("/v1/tasks/{task}"))["state"] == "RUNNING").then_some(());
+    eventually("the task runs", BOOTS, runs);
+    apply(runtime, "waits", &app("waits", &stage.web, "  workspace: lent\n"), "");
+    let way_out = format!("aegis task cancel {task}");
+    eventually("it waits", BOOTS, || {
+        let condition = runtime.get("/v1/apps/waits")["condition"].as_str().unwrap_or_default().to_owned();
+        (condition.starts_with("waiting") && condition.contains(&way_out)).then_some(())
+    });
+    runtime.run(&format!("task cancel {task}")).ok();
+    shows(runtime, "waits", "one");
+    runtime.run("app delete waits").ok();
 }
 
 fn a_kit_gives_an_app_what_it_needs(stage: &Stage) {

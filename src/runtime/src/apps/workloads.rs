@@ -16,6 +16,7 @@ use crate::{
     keyspace,
     reconcile::{Content, Fault, Instance, Observed, Phase, Published, Readiness, Workloads},
     state::Daemon,
+    workspace::IN_USE,
 };
 
 /// The apps of a daemon, for its reconciler.
@@ -44,6 +45,7 @@ fn fault(error: RuntimeError) -> Fault {
         None => error.message.clone(),
     };
     match (error.status, error.code.as_str()) {
+        (_, "boot_failed") if message.contains(IN_USE) => Fault::Passing(message),
         (_, "boot_failed" | "image_refused") => Fault::Final(message),
         (_, "missing_secret") => Fault::Blocked(message),
         (500.., _) | (_, "no_room" | "registry" | "image_not_found" | "image_unauthorized" | "conflict") => {
@@ -53,12 +55,26 @@ fn fault(error: RuntimeError) -> Fault {
     }
 }
 
+/// Of an instance that isn't ready.
+fn unready(error: RuntimeError) -> Fault {
+    match error.message {
+        busy if busy.contains(IN_USE) => Fault::Passing(busy),
+        other => Fault::Final(other),
+    }
+}
+
 fn phase(handle: &Handle) -> Phase {
     let view = handle.view();
-    match (view.state, view.cause) {
+    phase_of(view.state, view.cause)
+}
+
+fn phase_of(state: State, cause: Option<Cause>) -> Phase {
+    match (state, cause) {
         (State::Starting, _) | (_, Some(Cause::New)) => Phase::Starting,
         (_, None | Some(Cause::Idle)) => Phase::Ready,
         (_, Some(Cause::Daemon)) => Phase::Interrupted,
+        // It can boot once the workspace is free.
+        (_, Some(Cause::BootFailed { reason })) if reason.contains(IN_USE) => Phase::Interrupted,
         (_, Some(cause)) => Phase::Ended(reason(&cause).unwrap_or_else(|| "somebody stopped it".to_owned())),
     }
 }
@@ -142,7 +158,7 @@ impl Workloads for AppWorkloads {
         // The machine's own time to boot comes on top of what was declared for the app.
         let limit = readiness.timeout + std::time::Duration::from_secs(daemon.config.limits.boot_seconds);
         match tokio::time::timeout(limit, until_ready(&handle)).await {
-            Ok(ready) => ready.map_err(|error| Fault::Final(error.message)),
+            Ok(ready) => ready.map_err(unready),
             Err(_) => {
                 Err(Fault::Final(format!("instance {instance} wasn't ready within {} s", limit.as_secs())))
             }
@@ -166,7 +182,7 @@ impl Workloads for AppWorkloads {
 
     async fn wake(&self, _app: &str, instance: &str) -> Result<(), Fault> {
         let Some(handle) = self.instance(instance)? else { return Ok(()) };
-        until_ready(&handle).await.map_err(|error| Fault::Final(error.message))
+        until_ready(&handle).await.map_err(unready)
     }
 
     async fn stop(&self, _app: &str, instance: &str) -> Result<(), Fault> {
@@ -192,5 +208,23 @@ impl Workloads for AppWorkloads {
     async fn forget(&self, app: &str) -> Result<(), Fault> {
         let daemon = self.daemon()?;
         delete::remove(&daemon, app).await.map_err(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_that_is_in_use_for_now_fails_nothing_for_good() {
+        let busy = || format!("{IN_USE} task-1");
+        let said = format!("instance inst-1 didn't start: {}", busy());
+        let failed = |message: &str| RuntimeError::new(422, "boot_failed", message.to_owned());
+        assert_eq!(unready(failed(&said)), Fault::Passing(said.clone()));
+        assert_eq!(fault(failed(&said)), Fault::Passing(said));
+        assert_eq!(unready(failed("no such program")), Fault::Final("no such program".into()));
+        let phase = |reason: String| phase_of(State::Stopped, Some(Cause::BootFailed { reason }));
+        assert_eq!(phase(busy()), Phase::Interrupted);
+        assert_eq!(phase("no such program".into()), Phase::Ended("no such program".into()));
     }
 }

@@ -426,6 +426,21 @@ async fn a_registry_that_is_away_is_asked_again_ever_more_rarely() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_boot_for_now_waits_and_is_tried_again() {
+    let stage = Stage::new();
+    stage.daemon.image("x:1", "one", 1, Ok(()));
+    stage.daemon.world().busy = Some("the workspace is in use by task-1".into());
+    stage.serve("x:1").await;
+    let status = stage.settled(Condition::Waiting).await;
+    assert_eq!(status.to_string(), "waiting: the workspace is in use by task-1");
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let steps = stage.daemon.world().steps;
+    assert!((40..=60).contains(&steps), "{steps}");
+    stage.daemon.world().busy = None;
+    stage.settled(Condition::Ready).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_secret_or_kit_is_said_before_anything_boots() {
     let stage = Stage::new();
     stage.daemon.image("k:1", "kit", 1, Ok(()));
