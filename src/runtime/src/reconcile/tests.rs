@@ -502,6 +502,11 @@ async fn an_earlier_release_serves_when_somebody_asks_for_it_until_something_els
     assert_eq!(status.reason, "rel-1 serves, as somebody asked for");
     assert_eq!(stage.serving().as_deref(), Some("1"));
     assert!(stage.reconciler.roll_back_to("web", Some("rel-99")).await.is_err());
+    stage.end_serving();
+    assert_eq!(stage.settled(Condition::Ended).await.to_string(), "ended: somebody stopped it");
+    stage.serve_by_hand();
+    stage.settled(Condition::RolledBack).await;
+    assert_eq!(stage.serving().as_deref(), Some("1"));
     // Also when its worker is in the midst of something.
     stage.daemon.image("x:4", "4", 5, Ok(()));
     stage.serve("x:4").await;

@@ -313,15 +313,19 @@ fn backoff(failures: u32) -> Duration {
 /// What is to be said when there is nothing more to do.
 fn settled(declared: &Declared, observed: &Observed, goal: &Goal) -> End {
     let serving = observed.instances.iter().find(|one| Some(&one.id) == observed.serving.as_ref());
+    let ended = serving.filter(|_| declared.spec.serve).map(|instance| &instance.phase);
+    // What was to serve in the place of something else can end as well as that.
+    if let Some(Phase::Ended(reason)) = ended
+        && goal.held.as_ref().is_none_or(|held| held.release.is_some())
+    {
+        return End::Settled(Condition::Ended, reason.clone());
+    }
     if let Some(held) = &goal.held {
         let condition = if held.release.is_some() { Condition::RolledBack } else { Condition::Failed };
         return End::Settled(condition, held.reason.clone());
     }
     if let Some(instance) = serving.filter(|_| declared.spec.serve) {
-        return match &instance.phase {
-            Phase::Ended(reason) => End::Settled(Condition::Ended, reason.clone()),
-            _ => End::Settled(Condition::Ready, format!("{} serves {}", instance.id, instance.release)),
-        };
+        return End::Settled(Condition::Ready, format!("{} serves {}", instance.id, instance.release));
     }
     let release = observed.releases.last().filter(|_| goal.fingerprint.is_some());
     let said = release.map(|release| format!("{} is published", release.id));
