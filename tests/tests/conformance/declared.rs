@@ -14,6 +14,7 @@ crate::scenarios! {
     a_declared_app_is_created_served_replaced_and_deleted,
     a_release_that_never_gets_ready_is_rolled_back,
     a_rollback_outlasts_a_stop_and_a_serve_by_hand,
+    the_log_of_an_app_that_fails_is_kept,
     an_app_waits_for_a_workspace_that_a_task_has,
     a_kit_gives_an_app_what_it_needs,
     a_kit_is_installed_listed_and_uninstalled,
@@ -113,6 +114,19 @@ fn a_rollback_outlasts_a_stop_and_a_serve_by_hand(stage: &Stage) {
     let still = runtime.live("held");
     assert!(still.len() == 1 && still[0]["id"] == serving[0]["id"], "{still:?}");
     runtime.run("app delete held").ok();
+}
+
+fn the_log_of_an_app_that_fails_is_kept(stage: &Stage) {
+    let runtime = &stage.runtime;
+    let crash = app("crash", &stage.web, "")
+        .replace("command: [httpd, -f, -p, '80', -h, /srv]", "command: [sh, -c, 'echo last words; exit 3']");
+    apply(runtime, "crash", &crash, "");
+    eventually("it fails", BOOTS, || {
+        let condition = runtime.get("/v1/apps/crash")["condition"].as_str().unwrap_or_default().to_owned();
+        condition.starts_with("failed").then_some(())
+    });
+    runtime.run("logs crash").ok().says("last words");
+    runtime.run("app delete crash").ok();
 }
 
 fn an_app_waits_for_a_workspace_that_a_task_has(stage: &Stage) {

@@ -122,8 +122,11 @@ fn rollout(observed: &Observed, goal: &Goal) -> Vec<Step> {
         return vec![Step::Publish];
     }
     // What somebody serves by hand is replaced, too, once the app is declared to serve: it never runs twice.
-    let is_mine = |instance: &Instance| {
-        instance.is_declared || (goal.serve && !matches!(instance.phase, Phase::Ended(_)))
+    // One that failed stays for its log, as long as that is why something else serves.
+    let failed = held.and_then(|held| held.instance.as_ref()).filter(|_| goal.serve);
+    let is_mine = |instance: &Instance| match instance.phase {
+        Phase::Ended(_) => instance.is_declared && failed != Some(&instance.id),
+        _ => instance.is_declared || goal.serve,
     };
     let stop_but = |keep: &dyn Fn(&Instance) -> bool| -> Vec<Step> {
         let gone = observed.instances.iter().filter(|instance| is_mine(instance) && !keep(instance));
@@ -153,6 +156,7 @@ fn rollout(observed: &Observed, goal: &Goal) -> Vec<Step> {
     let candidate = observed.instances.iter().find(|instance| {
         instance.release == *wanted
             && instance.is_declared
+            && failed != Some(&instance.id)
             && !is_serving(instance)
             && instance.phase != Phase::Interrupted
     });

@@ -59,6 +59,9 @@ pub struct Held {
     pub release: Option<String>,
     /// Why.
     pub reason: String,
+    /// The instance that failed: it stays, ended, for its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// Where an app stands, and why.

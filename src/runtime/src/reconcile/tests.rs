@@ -55,11 +55,13 @@ fn worlds() -> impl Strategy<Value = Observed> {
 }
 
 fn goals() -> impl Strategy<Value = Option<Goal>> {
-    let held = option::of((select(vec!["a", "b"]), option::of(0..4_u8))).prop_map(|held| {
-        held.map(|(fingerprint, release)| Held {
+    let held = (select(vec!["a", "b"]), option::of(0..4_u8), option::of(0..4_u8));
+    let held = option::of(held).prop_map(|held| {
+        held.map(|(fingerprint, release, instance)| Held {
             fingerprint: fingerprint.to_owned(),
             release: release.map(|number| format!("rel-{number}")),
             reason: "it failed".into(),
+            instance: instance.map(|number| format!("inst-{number}")),
         })
     });
     let goal = (option::of(select(vec!["a", "b", "c"])), any::<bool>(), held).prop_map(
@@ -156,7 +158,13 @@ proptest! {
         }
         // It never has two, whoever made them, but for what has ended and was made by hand.
         let others = world.instances.iter().filter(|one| Some(&one.id) != world.serving.as_ref());
-        let mut others = others.filter(|one| one.is_declared || !matches!(one.phase, Phase::Ended(_)));
+        // What failed stays for its log.
+        let failed = held.and_then(|held| held.instance.as_ref());
+        let is_left = |one: &&Instance| match one.phase {
+            Phase::Ended(_) => one.is_declared && Some(&one.id) != failed,
+            _ => true,
+        };
+        let mut others = others.filter(is_left);
         prop_assert_eq!(others.next(), None);
     }
 }
@@ -185,7 +193,7 @@ fn events() -> impl Strategy<Value = Vec<(Event, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever happened, a minute in which nothing happens has few steps and few writes, and none once it is settled.
     #[test]
@@ -403,7 +411,14 @@ async fn with_nothing_to_go_back_to_it_fails_and_says_why() {
     stage.daemon.image("x:1", "one", 2, Err("no such program: run"));
     stage.serve("x:1").await;
     assert_eq!(stage.settled(Condition::Failed).await.to_string(), "failed: no such program: run");
-    assert_eq!(stage.daemon.world().apps["web"].instances, []);
+    // It stays for its log, until something else is declared.
+    let instances = stage.daemon.world().apps["web"].instances.clone();
+    assert_eq!(instances.len(), 1);
+    assert_eq!(instances[0].phase, Phase::Ended("no such program: run".into()));
+    stage.daemon.image("x:2", "two", 2, Ok(()));
+    stage.serve("x:2").await;
+    stage.settled(Condition::Ready).await;
+    assert_eq!(stage.daemon.world().apps["web"].instances.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use aegis_store::Store;
 use tokio::time::sleep;
 
 use super::{
-    AppStatus, Bell, Condition, Content, Declared, Fault, Goal, Held, Observed, Phase, Plan, Reconciler,
-    Step, Workloads,
+    AppStatus, Bell, Condition, Content, Declared, Fault, Goal, Held, Instance, Observed, Phase, Plan,
+    Reconciler, Step, Workloads,
 };
 
 /// How long until something that went wrong is tried again: 1 s, 2 s, 4 s … at most this.
@@ -120,7 +120,13 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                 continue;
             };
             let content = if declared.publishes() {
-                Some(self.resolved(app, &declared, &observed, look).await?)
+                match self.resolved(app, &declared, &observed, look).await {
+                    Ok(content) => Some(content),
+                    Err(fault) => {
+                        self.stop_tried(app, &declared, &observed).await?;
+                        return Err(fault);
+                    }
+                }
             } else {
                 None
             };
@@ -155,7 +161,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
                         match self.workloads.start(app, release).await {
                             Ok(_) => {}
                             Err(Fault::Final(reason)) => {
-                                self.hold(app, look, release, &observed, reason).await;
+                                self.hold(app, look, release, None, &observed, reason).await;
                             }
                             Err(other) => return Err(other),
                         }
@@ -190,6 +196,16 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
         }
     }
 
+    /// What was to serve next goes when nobody knows what is to serve; what serves goes on.
+    async fn stop_tried(&self, app: &str, declared: &Declared, observed: &Observed) -> Result<(), Fault> {
+        let is_live = |one: &&Instance| !matches!(one.phase, Phase::Ended(_));
+        let tried = observed.instances.iter().filter(|one| Some(&one.id) != observed.serving.as_ref());
+        for one in tried.filter(is_live).filter(|_| declared.spec.serve) {
+            self.carry_out(app, &Step::Stop(one.id.clone())).await?;
+        }
+        Ok(())
+    }
+
     /// The content with its image's digest. When the registry can't be reached, what was last published of the same
     /// image will do: nothing that runs depends on a registry.
     async fn resolved(
@@ -218,7 +234,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
         Ok(content)
     }
 
-    /// The new instance goes; what served before goes on.
+    /// What served before goes on. The new instance goes; one that can't be ready stays for its log, if it has ended.
     async fn roll_back(
         &self,
         app: &str,
@@ -230,24 +246,36 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
         let release = observed.instances.iter().find(|one| one.id == instance).map(|one| one.release.clone());
         if let Fault::Final(reason) = &fault {
             // Noted first: after a crash it isn't tried again.
-            self.hold(app, look, &release.unwrap_or_default(), observed, reason.clone()).await;
+            let release = release.unwrap_or_default();
+            self.hold(app, look, &release, Some(instance), observed, reason.clone()).await;
+            return Ok(());
         }
         self.workloads.stop(app, instance).await?;
-        match fault {
-            Fault::Final(_) => Ok(()),
-            other => Err(other),
-        }
+        Err(fault)
     }
 
     /// Notes that what is declared isn't to be tried again, and what is to serve in its place.
-    async fn hold(&self, app: &str, look: &mut Look, failed: &str, observed: &Observed, reason: String) {
+    async fn hold(
+        &self,
+        app: &str,
+        look: &mut Look,
+        failed: &str,
+        instance: Option<&str>,
+        observed: &Observed,
+        reason: String,
+    ) {
         let Some(declared) = &look.declared else { return };
         let content = Content { image_digest: look.digest.clone().unwrap_or_default(), ..declared.content() };
         let serving = observed.serving.as_ref();
         let serving = observed.instances.iter().find(|one| Some(&one.id) == serving);
         let release = serving.map(|one| one.release.clone()).filter(|release| release != failed);
         tracing::warn!(app, reason, "the release can't run");
-        look.status.held = Some(Held { fingerprint: content.fingerprint(), release, reason });
+        look.status.held = Some(Held {
+            fingerprint: content.fingerprint(),
+            release,
+            reason,
+            instance: instance.map(str::to_owned),
+        });
         self.note(app, &look.status).await;
     }
 
@@ -290,6 +318,7 @@ impl<S: Store, W: Workloads> Reconciler<S, W> {
             fingerprint: content.fingerprint(),
             release: Some(found.id.clone()),
             reason: format!("{} serves, as somebody asked for", found.id),
+            instance: None,
         };
         self.ask(app, &held).await?;
         self.wish(app);
