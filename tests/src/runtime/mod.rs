@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::FlockOperation;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -207,6 +208,10 @@ impl Runtime {
         let pid = self.pid().expect("a daemon");
         processes::signal(pid, rustix::process::Signal::KILL);
         eventually("the daemon is gone", BOOTS, || (!processes::runs(pid)).then_some(()));
+        // Its files close with the last of its threads, one of which may be in the kernel, measuring KVM.
+        let lock = fs::File::open(self.home().join("data/aegisd.pid")).unwrap();
+        let take = || rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).ok();
+        eventually("its lock is free", BOOTS, take);
     }
 
     /// What its home holds of a text: the files that have it.
