@@ -81,7 +81,8 @@ async fn many_connections_go_at_once() {
     let port = echo().await;
     let mut guest = Guest::new(Fake::default(), Limits::default());
     let handles: Vec<SocketHandle> = (0..100).map(|_| guest.connect(outside(port))).collect();
-    exchange(&mut guest, &handles, 64 * 1024).await;
+    // Within the guest's window: what goes beyond it has tests of its own.
+    exchange(&mut guest, &handles, 48 * 1024).await;
     assert_eq!(guest.outside.dialled.load(Ordering::SeqCst), 100, "each was dialled once");
 }
 
