@@ -15,6 +15,9 @@ use crate::{
     home::{Home, private_directory},
 };
 
+/// What makes disks and what takes them agree on their size.
+const _: () = assert!(aegis_image::ROOTFS_DISK_SIZE == aegis_backend::machine::ROOTFS_DISK_SIZE);
+
 /// The directory with harness, kernel and base image: the one that was given, one beside the program, or where packages
 /// put it.
 pub fn guest_directory(given: Option<PathBuf>) -> Option<PathBuf> {
